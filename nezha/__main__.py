@@ -1,0 +1,7 @@
+"""`python -m nezha`."""
+
+import sys
+
+from nezha.cli import main
+
+sys.exit(main())

@@ -1,0 +1,107 @@
+"""Commands and exit codes: 0 done, 1 failed, 2 usage or settings. An error is one line: what, where, what to do."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nezha import __version__, log
+from nezha.errors import NezhaError, SettingsError
+from nezha.routes import make_routes
+from nezha.settings import Settings, load
+
+_DEFAULT = "/etc/nezha/nezha.yaml"
+_SHOWN = ("aiohttp", "uvloop", "diskcache", "cryptography", "h11", "awscrt", "pydantic", "prometheus-client")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SettingsError as error:
+        print(f"nezha: {error}", file=sys.stderr)
+        return 2
+    except NezhaError as error:
+        print(f"nezha: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("nezha", description="A cache on the names that jobs already use.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the cache port and the admission port")
+    serve.add_argument("--config", type=Path, default=None, help=f"settings (NEZHA_CONFIG, else {_DEFAULT})")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check-config", help="validate settings; print what is served and aliased")
+    check.add_argument("file", type=Path)
+    check.set_defaults(run=_check)
+
+    demo = commands.add_parser("demo", help="read a file direct, cold and warm through Nezha")
+    demo.add_argument("--size", type=int, default=169_001_437, metavar="BYTES")
+    demo.add_argument("--rate", type=int, default=20_000_000, metavar="BYTES_PER_S", help="of one origin connection")
+    demo.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    demo.set_defaults(run=_demo)
+
+    commands.add_parser("version", help="print versions").set_defaults(run=_version)
+    return parser
+
+
+def _read(path: Path) -> Settings:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(f"{path}: {reason}; name a readable file with --config or NEZHA_CONFIG") from error
+    try:
+        return load(text, os.environ)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from nezha.server import RUNNERS, prepare, serve
+
+    settings = _read(options.config or Path(os.environ.get("NEZHA_CONFIG") or _DEFAULT))
+    stop_log = log.configure(settings.log.level, is_access_logged=settings.log.access)
+    try:
+        if not settings.origins:
+            log.warn("no_origins", message="no origins are configured: nothing is served")
+        RUNNERS[settings.cache.loop](serve(prepare(settings)))
+    finally:
+        stop_log()
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = _read(options.file)
+    routes = make_routes(settings)
+    for origin in settings.origins:
+        hosts = [host for host in routes.hosts if any(each.name == origin.name for each in routes.all(host))]
+        target = origin.connect or "https, by the host's own name"
+        print(f"{origin.name} ({origin.dialect}, to {target})")
+        for host in hosts:
+            print(f"  {host}")
+    print(
+        f"{len(routes.hosts)} hosts served; aliased to {settings.admission.address}: {', '.join(routes.names) or '-'}"
+    )
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nezha.demo.command import run
+
+    return run(options.size, options.rate, as_json=options.json)
+
+
+def _version(_: argparse.Namespace) -> int:
+    versions = {name: importlib.metadata.version(name) for name in _SHOWN}
+    print(f"nezha {__version__}")
+    print(json.dumps({"python": sys.version.split()[0], **versions}))
+    return 0

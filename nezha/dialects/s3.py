@@ -1,0 +1,139 @@
+"""Amazon S3 and compatible stores: names, reads, and what SigV4 covers.
+
+A SigV4 `Authorization` is a proof: it shows that its maker holds a key, for this very request. A presigned URL
+is a secret: whoever shows it may read, until it expires. Only what is in SignedHeaders is fixed; S3 clients
+sign Range where they send one, so that it must go out as it is.
+"""
+
+import calendar
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Kind, Pass, Place, Read, Write
+from nezha.model import Key, Request
+from nezha.settings import OriginSettings
+
+_HARMLESS_S3 = HARMLESS_HEADERS | frozenset(
+    """amz-sdk-invocation-id amz-sdk-request amz-sdk-retry x-amz-api-version x-amz-checksum-mode
+    x-amz-content-sha256 x-amz-date x-amz-te x-amz-user-agent x-amzn-trace-id""".split()
+)
+_PRESIGNED_V4 = frozenset(
+    """x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature
+    x-amz-security-token x-amz-region-set""".split()
+)
+_PRESIGNED_V2 = frozenset({"awsaccesskeyid", "signature", "expires", "x-amz-security-token"})
+_READ_PARAMETERS = frozenset({"versionid", "x-id"})  # x-id only names the operation
+_MAY_SET = frozenset({"range", "if-match", "if-none-match"})
+_PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
+_AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
+_CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
+_PUBLIC = "amazonaws.com"
+
+
+class S3:
+    """The dialect of S3."""
+
+    name = "s3"
+    is_object_store = True
+    exchange_fields = frozenset({"date", "server-timing", "x-amz-id-2", "x-amz-request-id", "x-amz-request-charged"})
+    whole_fields = frozenset({"content-md5", *(f"x-amz-checksum-{name}" for name in _CHECKSUMS)})
+
+    def places(self, origin: OriginSettings) -> Mapping[str, Place]:
+        named = frozenset(origin.buckets)
+        stores = [origin.endpoint.lower()] if origin.endpoint else _public_stores(origin)
+        places = {store: Place(origin.name, "", named) for store in (*stores, *(h.lower() for h in origin.hosts))}
+        for store in stores:
+            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in origin.buckets}
+        return places
+
+    def bucket_of(self, place: Place, request: Request) -> str:
+        return place.bucket or _decoded(request.path.removeprefix("/").partition("/")[0])
+
+    def classify(self, place: Place, request: Request) -> Read | Write | Pass:
+        bucket = self.bucket_of(place, request)
+        if place.buckets and bucket not in place.buckets:
+            return Pass("bucket")
+        path = request.path.removeprefix("/")
+        name = _decoded(path if place.bucket else path.partition("/")[2])
+        parameters = parse_qsl(request.query, keep_blank_values=True, encoding="latin-1")
+        if request.method not in {"GET", "HEAD"}:
+            if request.method == "OPTIONS":
+                return Pass("method")
+            is_named = bool(name) and request.method in {"PUT", "DELETE"}
+            keys = (Key(place.route, bucket, name),) if is_named else ()
+            return Write(keys, (place.route, bucket))
+        if not name:
+            return Pass("list")
+        if request.has_body:
+            return Pass("body")
+        if any(header.startswith(_PER_CALLER) for header in request.fields.names()):
+            return Pass("sse-c")
+        credential = _credential(request, {n.lower(): v for n, v in parameters})
+        if isinstance(credential, Pass):
+            return credential
+        version = next((value for parameter, value in parameters if parameter == "versionId"), "")
+        return Read(Key(place.route, bucket, name, version), credential, _may_set(request, credential))
+
+
+def _public_stores(origin: OriginSettings) -> list[str]:
+    if not origin.buckets:
+        return []
+    return [f"s3.{_PUBLIC}", *(f"s3.{region}.{_PUBLIC}" for region in origin.regions)]
+
+
+def _decoded(text: str) -> str:
+    """The name as the store knows it: percent-decoded once, never normalised, bytes as Latin-1."""
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
+def _may_set(request: Request, credential: Credential) -> frozenset[str]:
+    free = _MAY_SET - credential.signed
+    own = {name for name in ("if-match", "if-none-match") if name in request.fields}
+    return free - own  # a client's own condition goes out alone
+
+
+def _credential(request: Request, parameters: Mapping[str, str]) -> Credential | Pass:
+    """What the caller shows, or why the request passes."""
+    names = parameters.keys() - _READ_PARAMETERS
+    unlisted = sorted(set(request.fields.names()) - _HARMLESS_S3 - {"authorization", "x-amz-security-token"})
+    material = [request.host, request.target, *(f"{n}: {request.fields.get(n)}" for n in unlisted)]
+    authorization = request.fields.get("authorization")
+    if authorization is not None:
+        return Pass("parameters") if names else _from_header(request, authorization, material)
+    if "x-amz-signature" in names and names <= _PRESIGNED_V4:
+        signed = frozenset(parameters.get("x-amz-signedheaders", "").lower().split(";"))
+        material += [f"{name}: {request.fields.get(name)}" for name in sorted(signed)]
+        return Credential(Kind.SECRET, "\n".join(material), expires_at=_expiry_v4(parameters), signed=signed)
+    if "signature" in names and names <= _PRESIGNED_V2:
+        expires = parameters.get("expires", "")
+        return Credential(Kind.SECRET, "\n".join(material), expires_at=float(expires) if expires.isdigit() else 0.0)
+    if names:
+        return Pass("parameters")
+    if unlisted or "x-amz-security-token" in request.fields:
+        return Pass("credential")
+    return ANONYMOUS
+
+
+def _from_header(request: Request, authorization: str, material: list[str]) -> Credential | Pass:
+    token = request.fields.get("x-amz-security-token") or ""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme in {"AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"}:
+        match, holder = re.search(r"SignedHeaders=([^,\s]+)", rest), re.search(r"Credential=([^/,\s]+)", rest)
+        if match is None or holder is None:
+            return Pass("credential")
+        signed = frozenset(match[1].lower().split(";"))
+        return Credential(Kind.PROOF, authorization, f"{holder[1]}\n{token}", signed=signed)
+    if scheme == "AWS":
+        return Credential(Kind.PROOF, authorization, f"{rest.partition(':')[0]}\n{token}")
+    if scheme.lower() == "bearer":
+        return Credential(Kind.SECRET, "\n".join([*material[2:], authorization]))
+    return Pass("credential")
+
+
+def _expiry_v4(parameters: Mapping[str, str]) -> float:
+    """When a presigned URL ends, in seconds since the epoch; 0 (long ago) where it does not say."""
+    match, lasts = _AMZ_DATE.fullmatch(parameters.get("x-amz-date", "")), parameters.get("x-amz-expires", "")
+    if match is None or not (lasts.isascii() and lasts.isdigit()):
+        return 0.0
+    return float(calendar.timegm(tuple(int(group) for group in match.groups())) + int(lasts[:9]))

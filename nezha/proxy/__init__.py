@@ -1,0 +1,1 @@
+"""The cache port: from accept to the last byte."""

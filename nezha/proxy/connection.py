@@ -1,0 +1,363 @@
+"""One connection to a client, plain or TLS, behind one interface.
+
+    socket -- asyncio/uvloop transport -- Connection (inbox, write, drain) -- http1
+                                     \\-- Wire: the pump's way to the same socket, from its threads
+
+TLS is done here, above the plain transport, with an `SSLObject` between two memory BIOs: 64 records leave in one
+`send`, and the pump may encrypt in its threads. While the pump has the wire, nothing else reads, writes or
+touches the `SSLObject`: reading is paused and the transport's buffer is empty (`wire`).
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+_INBOX_HIGH = 256 << 10
+_TLS_READ = 64 << 10
+
+
+class Wire(ABC):
+    """The pump's way to a socket. Its methods run in a thread and never block; 0 means that the socket is full."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @abstractmethod
+    def put(self, data: bytes, *, more: bool) -> int:
+        """Sends some of `data`; how much of it was taken. `more` follows at once."""
+
+    @abstractmethod
+    def put_file(self, file: int, start: int, stop: int) -> int:
+        """Sends some of a file's [start, stop); how much of it was taken."""
+
+    @abstractmethod
+    def flush(self) -> bool:
+        """Sends what was taken but not sent; whether nothing is left."""
+
+
+class PlainWire(Wire):
+    """Bytes go from the file to the socket in the kernel."""
+
+    def put(self, data: bytes, *, more: bool) -> int:
+        try:
+            return os.write(self.fd, data) if not more else _send_more(self.fd, data)
+        except BlockingIOError:
+            return 0
+
+    def put_file(self, file: int, start: int, stop: int) -> int:
+        try:
+            sent = os.sendfile(self.fd, file, start, stop - start)
+        except BlockingIOError:
+            return 0
+        if not sent:
+            raise EOFError("an extent file ended early")
+        return sent
+
+    def flush(self) -> bool:
+        return True
+
+
+def _send_more(fd: int, data: bytes) -> int:
+    # A socket object made around a descriptor closes it when collected: detach first.
+    view = socket.socket(fileno=fd)
+    try:
+        return view.send(data, socket.MSG_MORE)
+    finally:
+        view.detach()
+
+
+class TlsWire(Wire):
+    """Bytes are read into a reused buffer, encrypted 64 records at a time, and sent in one piece."""
+
+    BATCH = 512 << 10
+
+    def __init__(self, fd: int, tls: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> None:
+        super().__init__(fd)
+        self._tls = tls
+        self._outgoing = outgoing
+        self._buffer = memoryview(bytearray(self.BATCH))
+        self._unsent = memoryview(b"")
+
+    def put(self, data: bytes, *, more: bool) -> int:
+        if not self.flush():
+            return 0
+        taken = self._tls.write(data[: self.BATCH])
+        if not more:
+            self.flush()
+        return taken
+
+    def put_file(self, file: int, start: int, stop: int) -> int:
+        if not self.flush():
+            return 0
+        read = os.preadv(file, [self._buffer[: min(stop - start, self.BATCH)]], start)
+        if not read:
+            raise EOFError("an extent file ended early")
+        taken = self._tls.write(self._buffer[:read])
+        self.flush()
+        return taken
+
+    def flush(self) -> bool:
+        while True:
+            if not self._unsent:
+                if not self._outgoing.pending:
+                    return True
+                self._unsent = memoryview(self._outgoing.read())
+            try:
+                sent = os.write(self.fd, self._unsent)
+            except BlockingIOError:
+                return False
+            self._unsent = self._unsent[sent:]
+
+
+class Connection(asyncio.Protocol):
+    """A plain connection. `inbox` holds what came and was not consumed yet; it is bounded by pausing."""
+
+    def __init__(self, transport: asyncio.Transport, *, client: str) -> None:
+        self.transport = transport
+        self.client = client
+        self.sni: str | None = None
+        self.inbox = bytearray()
+        self.is_closed = False
+        self.deadline: float | None = None  # loop time at which `listener` gives up on it
+        self._at_eof = False
+        self._is_reading = True
+        self._has_wire = False
+        self._arrival: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._is_full = False
+        self.on_lost: asyncio.Task[None] | None = None  # cancelled when the client is gone
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the client's bytes are encrypted."""
+        return False
+
+    # -- inbound
+
+    def data_received(self, data: bytes) -> None:
+        self._arrived(data)
+
+    def _arrived(self, data: bytes) -> None:
+        self.inbox += data
+        if len(self.inbox) > _INBOX_HIGH:
+            self._read(False)
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._at_eof = True
+        self._wake()
+        return True  # a client that has only ended its half still gets its answer
+
+    async def more(self) -> bool:
+        """Waits until more stands in the inbox; False where the client has ended its half."""
+        if self.is_closed or self._at_eof:
+            return False
+        before = len(self.inbox)
+        self._read(True)
+        self._arrival = asyncio.get_running_loop().create_future()
+        try:
+            await self._arrival
+        finally:
+            self._arrival = None
+        return len(self.inbox) > before
+
+    def consume(self, count: int) -> bytes:
+        """Takes `count` bytes out of the inbox."""
+        taken = bytes(memoryview(self.inbox)[:count])
+        del self.inbox[:count]
+        if len(self.inbox) <= _INBOX_HIGH:
+            self._read(True)
+        return taken
+
+    def _read(self, on: bool) -> None:
+        if on is self._is_reading or self.is_closed or self._has_wire:
+            return
+        self._is_reading = on
+        if on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    # -- outbound
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Queues bytes; `drain` bounds the queue. The bytes may be reused once this returns: pass a copy."""
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    async def drain(self) -> None:
+        """Waits while the queue is above its mark. Raises ConnectionResetError where the client is gone."""
+        if self.is_closed:
+            raise ConnectionResetError("the client is gone")
+        if self._is_full:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    async def flush(self) -> None:
+        """Waits until the transport holds nothing."""
+        self.transport.set_write_buffer_limits(high=0)
+        try:
+            while self.transport.get_write_buffer_size():
+                self._is_full = True
+                await self.drain()
+        finally:
+            self.transport.set_write_buffer_limits()
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        """The socket for the pump alone: reading off, queue empty, a descriptor of its own."""
+        self._read(False)
+        await self.flush()
+        handle = self.transport.get_extra_info("socket")
+        if self.is_closed or handle is None or handle.fileno() < 0:
+            raise ConnectionResetError("the client is gone")
+        # uvloop lets nobody watch the transport's own descriptor, and it may be closed under a thread.
+        fd = os.dup(handle.fileno())
+        self._has_wire = True
+        try:
+            yield self._make_wire(fd)
+        finally:
+            self._has_wire = False
+            os.close(fd)
+            if not self.is_closed:
+                self._read(True)
+
+    def _make_wire(self, fd: int) -> Wire:
+        return PlainWire(fd)
+
+    # -- end
+
+    def close(self) -> None:
+        """Ends the connection once what was written has been sent."""
+        if not self.is_closed:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once: the client sees that its answer was cut."""
+        if not self.is_closed:
+            _reset_on_close(self.transport)
+            self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = True
+        self._wake()
+        if self._room is not None and not self._room.done():
+            self._room.set_exception(ConnectionResetError("the client is gone"))
+        if self.on_lost is not None:
+            self.on_lost.cancel()
+
+
+def _reset_on_close(transport: asyncio.Transport) -> None:
+    handle = transport.get_extra_info("socket")
+    if handle is not None and handle.fileno() >= 0:
+        # RST instead of FIN: a response framed by close must not look complete when it was cut.
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+
+
+class TlsConnection(Connection):
+    """A connection inside TLS."""
+
+    def __init__(self, transport: asyncio.Transport, context: ssl.SSLContext, *, client: str, sni: str | None) -> None:
+        super().__init__(transport, client=client)
+        self.sni = sni
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.is_open = False
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_tls(self) -> bool:
+        return True
+
+    async def handshake(self) -> None:
+        """Waits for the handshake to end. Raises ConnectionError where it fails."""
+        await self._opened
+
+    def data_received(self, data: bytes) -> None:
+        self._incoming.write(data)
+        if not self.is_open and not self._shake():
+            return
+        self._decrypt()
+
+    def _shake(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._send()
+            return False
+        except ssl.SSLError as error:
+            self._send()  # the alert
+            self._refuse(f"TLS handshake: {error.reason}")
+            self.close()
+            return False
+        self._send()
+        self.is_open = True
+        if not self._opened.done():
+            self._opened.set_result(None)
+        return True
+
+    def _refuse(self, message: str) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(ConnectionError(message))
+            self._opened.exception()  # seen: the waiter may be gone
+
+    def _decrypt(self) -> None:
+        try:
+            while data := self._tls.read(_TLS_READ):
+                self._arrived(data)
+            self.eof_received()  # close_notify
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.eof_received()
+        except ssl.SSLError:
+            self._send()
+            self.abort()
+            return
+        self._send()  # answers to a key update
+
+    def _send(self) -> None:
+        if self._outgoing.pending and not self.transport.is_closing():
+            self.transport.write(self._outgoing.read())
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._tls.write(data)
+        self._send()
+
+    def _make_wire(self, fd: int) -> Wire:
+        return TlsWire(fd, self._tls, self._outgoing)
+
+    def close(self) -> None:
+        if not self.is_closed and self.is_open and not self._has_wire:
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                pass  # its close_notify is in the BIO; the client's is not waited for
+            self._send()
+        super().close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._refuse("the client left during the handshake")
+        super().connection_lost(error)
+
+
+def transport_of(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    """A stream transport, as `connection_made` receives it (uvloop's are not subclasses of asyncio's)."""
+    return cast("asyncio.Transport", transport)

@@ -1,0 +1,188 @@
+"""From a version to its client: Nezha's own head, then bytes from memory, files, or the running fill."""
+
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from nezha.errors import ExtentCorrupt, NezhaError, OriginError
+from nezha.metrics import Metrics
+from nezha.model import Extent, Fields
+from nezha.proxy.authorize import Permission
+from nezha.proxy.fetch import Fetcher
+from nezha.proxy.fill import Fill, Reader, Stranded
+from nezha.proxy.http1 import Exchange
+from nezha.proxy.outgoing import Ask
+from nezha.proxy.pump import Piece, PumpError
+from nezha.semantics.decision import Selection
+from nezha.semantics.freshness import age
+from nezha.store.bodies import StoredExtent
+from nezha.store.hot import Stored
+from nezha.store.store import Store
+
+_RESUMES_MAX = 5  # without a byte of progress between them
+# RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
+_NOT_MODIFIED_DROPS = frozenset(
+    {"content-length", "content-type", "content-encoding", "content-range", "last-modified"}
+)
+
+
+class Cut(NezhaError):
+    """A response that had begun could not be finished."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is to be delivered: a selection of a version, by whose permission, and how it was come by."""
+
+    stored: Stored
+    selection: Selection
+    permission: Permission
+    fill: Fill | None
+    cache_status: str
+    source: str  # cache | origin
+
+
+class Delivery:
+    """Sends stored versions."""
+
+    def __init__(self, store: Store, fetcher: Fetcher, metrics: Metrics) -> None:
+        self._store = store
+        self._fetcher = fetcher
+        self._metrics = metrics
+
+    async def deliver(self, exchange: Exchange, ask: Ask, course: Course) -> None:
+        """Answers a request from a version. Raises Cut, ConnectionError.
+
+        The caller holds a lease on the version.
+        """
+        selection = course.selection
+        if not course.permission.covers(course.stored.entry.version, selection.extent):
+            raise PermissionError("delivery without permission")
+        exchange.start(selection.status, self._fields(ask, course), length=self._length(course))
+        if selection.extent is None or ask.request.method == "HEAD":
+            await exchange.end()
+            return
+        extent = selection.extent if course.fill is None or course.fill.size is not None else None
+        with self._fetcher.taking_part(ask, course.fill), Reader(course.stored, course.fill, extent) as reader:
+            await self._send(exchange, ask, course, reader)
+        await exchange.end()
+
+    def _length(self, course: Course) -> int | None:
+        if course.selection.status == 304:
+            return None
+        if course.fill is not None and course.fill.size is None:
+            return None
+        return course.selection.extent.length if course.selection.extent is not None else 0
+
+    def _fields(self, ask: Ask, course: Course) -> Fields:
+        """The head's fields: the stored ones, less those of another exchange, with Age and Cache-Status."""
+        entry, selection, dialect = course.stored.entry, course.selection, ask.route.dialect
+        dropped = dialect.exchange_fields | {"age", "cache-status", "content-length"}
+        if selection.status == 206 and selection.extent != Extent(0, entry.size):
+            dropped |= dialect.whole_fields
+        if selection.status in {304, 412, 416}:
+            dropped |= _NOT_MODIFIED_DROPS if selection.status != 304 else _NOT_MODIFIED_DROPS - {"last-modified"}
+        items = list(entry.fields.without(dropped))
+        if dialect.is_object_store or "date" not in entry.fields:
+            items.append(("Date", formatdate(usegmt=True)))
+        if selection.status == 206 and selection.extent is not None:
+            start, stop = selection.extent
+            items.append(("Content-Range", f"bytes {start}-{stop - 1}/{entry.size}"))
+        elif selection.status == 416:
+            items.append(("Content-Range", f"bytes */{entry.size}"))
+        if course.source == "cache":
+            items.append(("Age", str(int(age(entry, time.time())))))
+        items.append(("Cache-Status", course.cache_status))
+        return Fields(items)
+
+    async def _send(self, exchange: Exchange, ask: Ask, course: Course, reader: Reader) -> None:
+        resumes = 0
+        while True:
+            before = exchange.body_bytes
+            try:
+                if not await self._step(exchange, course, reader):
+                    return
+                resumes = 0
+            except Stranded as stranded:
+                resumes += 1
+                if resumes > _RESUMES_MAX:
+                    raise Cut("resume") from stranded
+                await self._resume(ask, course, reader)
+            finally:
+                if sent := exchange.body_bytes - before:
+                    self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
+
+    async def _step(self, exchange: Exchange, course: Course, reader: Reader) -> bool:
+        """Sends what comes next; False at the end."""
+        match await reader.next():
+            case None:
+                return False
+            case bytes() as data:
+                await exchange.write(data)
+                reader.move(len(data))
+            case [StoredExtent(inline=bytes()) as extent, *_]:
+                await self._send_inline(exchange, course, reader, extent)
+            case list() as extents:
+                await self._send_files(exchange, course, reader, [each for each in extents if each.inline is None])
+        return True
+
+    async def _send_inline(self, exchange: Exchange, course: Course, reader: Reader, extent: StoredExtent) -> None:
+        try:
+            data = self._store.read_inline(course.stored, extent)
+        except ExtentCorrupt:
+            self._store.drop_extent(course.stored, extent)
+            return
+        offset = reader.position - extent.extent.start
+        stop = (
+            extent.extent.length if reader.stop is None else min(extent.extent.stop, reader.stop) - extent.extent.start
+        )
+        await exchange.write(data[offset:stop])
+        reader.move(stop - offset)
+
+    async def _send_files(
+        self, exchange: Exchange, course: Course, reader: Reader, extents: list[StoredExtent]
+    ) -> None:
+        stored = course.stored
+        pieces = [self._piece(stored, each, reader) for each in _run(extents)]
+        try:
+            await exchange.send(pieces)
+        except PumpError as error:
+            reader.move(error.sent)
+            failed = stored.at(reader.position)
+            if not isinstance(error.__cause__, ExtentCorrupt) or failed is None:
+                raise Cut("store") from error
+            self._store.drop_extent(stored, failed)
+        else:
+            reader.move(sum(piece.stop - piece.start for piece in pieces))
+
+    def _piece(self, stored: Stored, extent: StoredExtent, reader: Reader) -> Piece:
+        start, stop = extent.extent
+        first = max(0, reader.position - start)
+        last = min(stop, reader.stop) - start if reader.stop is not None else stop - start
+        return Piece(lambda: self._store.open_extent(stored, extent), first, last)
+
+    async def _resume(self, ask: Ask, course: Course, reader: Reader) -> None:
+        """Fetches the reader's next gap. Raises Cut where the version cannot be had any more."""
+        stop = reader.stop
+        if stop is None:
+            raise Cut("origin")
+        after = course.stored.next_start(reader.position)
+        gap = Extent(reader.position, stop if after is None else min(stop, after))
+        try:
+            reader.attach(await self._fetcher.resume(ask, course.stored, gap))
+        except OriginError as error:
+            raise Cut("origin") from error
+
+
+def _run(extents: list[StoredExtent]) -> list[StoredExtent]:
+    """The first extents that follow each other without a hole."""
+    run = extents[:1]
+    for each in extents[1:]:
+        if each.extent.start != run[-1].extent.stop:
+            break
+        run.append(each)
+    return run

@@ -1,0 +1,199 @@
+"""The leader's steps: the origin's answer -> a decision -> the store.
+
+lead        the client's own request goes out; its head decides what everyone who waits may do
+take        an answer is stored (a fill starts, or gets one more lane), freshens, or is its client's own
+resume      a reader whose bytes nobody brings asks for them with its own request, same version or nothing
+ask         a further lane's slice, with the credential of somebody who takes part
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from nezha.dialects import Kind
+from nezha.errors import OriginError, OriginMismatch
+from nezha.model import Entry, Extent
+from nezha.proxy.authorize import Authorizer, Permission
+from nezha.proxy.fill import Fill
+from nezha.proxy.fills import Fills, Lead
+from nezha.proxy.origin import Answer, Origins
+from nezha.proxy.outgoing import Ask
+from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
+from nezha.semantics.keys import vary_of
+from nezha.semantics.ranges import Span, parse_content_range
+from nezha.semantics.validators import same_strong
+from nezha.store import store as storage
+from nezha.store.hot import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The answer is on its way into the store."""
+
+    stored: Stored
+    fill: Fill
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer is its client's own; `reason` says why it is not stored."""
+
+    answer: Answer
+    reason: str
+
+
+class Fetcher:
+    """What leaders do."""
+
+    def __init__(self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer) -> None:
+        self._origins = origins
+        self._store = store
+        self._fills = fills
+        self._authorizer = authorizer
+
+    async def lead(self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead) -> Filling | Answered:
+        """Sends the client's request; where a version is stored in part, for its first gap only. Raises OriginError."""
+        requested_at = time.time()
+        etag = stored.entry.fields.get("etag") if stored is not None else None
+        more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
+        answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
+        if answer.head.status == 412 and "If-Match" in more:
+            # The stored version is no more: the client's request goes out as it came.
+            answer.abandon()
+            more = {}
+            answer = await self._origins.fetch(ask.route, "GET", ask.head())
+        asked = Span(*gaps[0]) if more else ask.span
+        return await self.take(ask, answer, asked, requested_at, lead)
+
+    async def take(
+        self, ask: Ask, answer: Answer, asked: Span | None, requested_at: float, lead: Lead
+    ) -> Filling | Answered:
+        """Decides on an answer to a GET, and starts what follows. Raises OriginMismatch."""
+        context = self._context(ask, asked, requested_at)
+        match on_response(answer.head, answer.framing, answer.length, context):
+            case Fail(reason):
+                answer.abandon()
+                raise OriginMismatch(f"origin {ask.route.name}: {reason}")
+            case Forward(reason):
+                if answer.head.status in {404, 410}:
+                    await self._store.remove(str(ask.read.key))
+                return Answered(answer, reason)
+            case Freshen():
+                return Answered(answer, "not-modified")
+            case Store() as decision:
+                stored = await self._version(ask, decision, context)
+                fill = self._fills.start(stored, decision.size, answer, decision.extent)
+                fill.max_bytes = ask.route.max_object
+                # From here on others find the fill.
+                lead.settle()
+                self._fills.widen(fill, self, ask.route.lanes)
+                return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer))
+            case unreachable:
+                assert_never(unreachable)
+
+    def _context(self, ask: Ask, asked: Span | None, requested_at: float) -> Context:
+        route = ask.route
+        is_anonymous = ask.read.credential.kind is Kind.NONE
+        return Context(
+            request=ask.request,
+            asked=asked,
+            shows_credential=not is_anonymous,
+            policy=route.freshness,
+            may_store=route.stores_anonymous or not is_anonymous,
+            honors_no_store=route.honors_no_store,
+            max_object=route.max_object,
+            requested_at=requested_at,
+            answered_at=time.time(),
+        )
+
+    async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
+        """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
+        key = str(ask.read.key)
+        # Looked up once more, since meanwhile another leader may have made the very version:
+        #   1. A and B miss; both ask, for different ranges.  2. A's head comes: version v begins.
+        #   3. B's head comes: it must join v, not replace it.
+        for stored in await self._store.lookup(key):
+            if decision.is_strong and is_same_version(stored.entry, decision.fields) and (
+                decision.size == stored.entry.size
+            ):  # fmt: skip
+                fields = freshened(stored.entry.fields, decision.fields)
+                entry = replace(
+                    stored.entry, fields=fields, requested_at=context.requested_at, answered_at=context.answered_at
+                )
+                self._store.freshen(stored, entry)
+                return stored
+        entry = Entry(
+            key=key,
+            version=uuid.uuid4().hex,
+            status=decision.status,
+            fields=decision.fields,
+            size=decision.size or 0,
+            requested_at=context.requested_at,
+            answered_at=context.answered_at,
+            is_open=not context.shows_credential,
+            vary=vary_of(decision.fields, ask.request.fields),
+        )
+        return await self._store.begin(entry, is_complete=decision.is_strong)
+
+    async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
+        """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError.
+
+        The same version or nothing: a response is never spliced.
+        """
+        etag = stored.entry.fields.get("etag")
+        if not same_strong(etag, etag):
+            raise OriginMismatch("a version without a strong validator is not completed by a second request")
+        more = ask.part(extent, etag) if ask.may_range else {}
+        answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
+        head = answer.head
+        span = parse_content_range(head.fields.get("content-range")) if head.status == 206 else None
+        whole = Extent(0, stored.entry.size) if head.status == 200 and answer.length == stored.entry.size else None
+        found = span.extent if span is not None and answer.length == span.extent.length else whole
+        if found is None or not is_same_version(stored.entry, head.fields) or found.start > extent.start:
+            answer.abandon()
+            raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
+        self._authorizer.by_answer(ask, stored, answer)
+        return self._fills.start(stored, stored.entry.size, answer, found)
+
+    @contextmanager
+    def taking_part(self, ask: Ask, fill: Fill | None) -> Iterator[None]:
+        """Lends a client's credential to a fill's further lanes for as long as it is connected."""
+        if fill is None or not ask.may_range:
+            yield
+            return
+        fill.participants.append(ask)
+        try:
+            yield
+        finally:
+            # What an anonymous reader may ask, anybody may: it stays, so that the fill is finished without it.
+            if ask.read.credential.kind is not Kind.NONE or len(fill.participants) > 1:
+                fill.participants.remove(ask)
+
+    async def ask(self, fill: Fill, extent: Extent) -> Answer | None:
+        """A verified 206 for a slice of a fill; None where there are to be no more. Raises OriginError."""
+        etag = fill.stored.entry.fields.get("etag")
+        while fill.participants:
+            ask = fill.participants[-1]  # the newest
+            answer = await self._origins.fetch(ask.route, "GET", ask.head(ask.part(extent, etag)))
+            head = answer.head
+            if head.status in {401, 403}:
+                # That credential has ended; it says nothing of the object.
+                answer.abandon()
+                if ask in fill.participants:
+                    fill.participants.remove(ask)
+                continue
+            span = parse_content_range(head.fields.get("content-range"))
+            is_slice = head.status == 206 and span is not None and span.extent == extent and span.size == fill.size
+            if is_slice and answer.length == extent.length and is_same_version(fill.stored.entry, head.fields):
+                fill.is_parallel = True
+                return answer
+            answer.abandon()
+            if head.status >= 500:
+                raise OriginError(f"origin {ask.route.name}: status {head.status} for a slice")
+            fill.is_serial = True
+            return None
+        return None

@@ -1,0 +1,132 @@
+"""The registry of fills: who is asking for what, what is being fetched, and the tasks that do it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from nezha import log
+from nezha.errors import OriginError
+from nezha.metrics import Metrics
+from nezha.model import Extent
+from nezha.proxy.buffers import Buffers
+from nezha.proxy.fill import UNKNOWN, Fill, Ranger
+from nezha.proxy.origin import Answer
+from nezha.semantics.ranges import Span
+from nezha.store.hot import Stored
+from nezha.store.store import Store
+from nezha.tasks import Tasks
+
+LANE_DELAY_SECONDS = 0.02  # a lane 0 that brings a slice in less is faster alone
+SLICES_MIN = 4  # smaller objects are not worth a second request
+
+
+@dataclass(eq=False, slots=True)
+class Lead:
+    """A request on its way to the origin, and the bytes it asks for. Others may wait for its head, never its body."""
+
+    span: Span
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self) -> None:
+        """The head has come (or failed): those who wait look again, and find a fill or ask for themselves."""
+        self._settled.set()
+
+    async def settled(self) -> None:
+        await self._settled.wait()
+
+
+class Fills:
+    """All fills of the process."""
+
+    def __init__(self, store: Store, buffers: Buffers, metrics: Metrics) -> None:
+        self._store = store
+        self._buffers = buffers
+        self._leads: dict[str, list[Lead]] = {}
+        self._fills: dict[str, Fill] = {}  # by version
+        self._tasks = Tasks()
+        metrics.watch("fills_running", lambda: len(self._fills))
+        metrics.watch("fill_bytes_buffered", lambda: buffers.used_bytes)
+
+    @contextmanager
+    def lead(self, key: str, span: Span) -> Iterator[Lead]:
+        """Takes the lead for a span of a key, until the head is there."""
+        lead = Lead(span)
+        self._leads.setdefault(key, []).append(lead)
+        try:
+            yield lead
+        finally:
+            lead.settle()
+            self._leads[key].remove(lead)
+            if not self._leads[key]:
+                del self._leads[key]
+
+    def lead_for(self, key: str, span: Span) -> Lead | None:
+        """Who is asking for all of `span` already."""
+        return next((lead for lead in self._leads.get(key, ()) if lead.span.covers(span)), None)
+
+    def of(self, stored: Stored) -> Fill | None:
+        """The running fill of a version."""
+        return self._fills.get(stored.entry.version)
+
+    def hidden(self, key: str) -> list[Stored]:
+        """Versions of a key that only their running fill knows: those without a strong validator."""
+        return [
+            fill.stored
+            for fill in self._fills.values()
+            if fill.stored.entry.key == key and not fill.stored.is_current and not fill.is_strong
+        ]
+
+    def start(self, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
+        """Adds a lane with an answer to the fill of a version, which is started where none runs."""
+        fill = self.of(stored)
+        is_new = fill is None
+        if fill is None:
+            fill = self._fills[stored.entry.version] = Fill(stored, size, self._store, self._buffers, self._tasks)
+        lane = fill.expect(extent if size is not None else Extent(0, UNKNOWN))
+        self._tasks.start(self._stream(fill, lane, answer), "lane-0")
+        if is_new:
+            self._tasks.start(self._watch(fill), "fill")
+        return fill
+
+    async def _stream(self, fill: Fill, lane: object, answer: Answer) -> None:
+        try:
+            await fill.stream(lane, answer)
+        except OriginError as error:
+            fill.is_broken = True
+            log.warn("fill_broken", key=fill.stored.entry.key, message=str(error))
+
+    async def _watch(self, fill: Fill) -> None:
+        """Keeps the fill's version while it runs, and ends it: whole, partial, or nothing."""
+        with self._store.lease(fill.stored):
+            try:
+                while not fill.is_idle:
+                    await fill.changed()
+                if not fill.is_strong and fill.may_store and not fill.is_broken and fill.size is not None:
+                    await self._store.complete(fill.stored, replace(fill.stored.entry, size=fill.size))
+            finally:
+                del self._fills[fill.stored.entry.version]
+                fill.is_over = True
+
+    def widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
+        """Lets more lanes help a fill that is worth it, once lane 0 has proven to be slow."""
+        is_long = fill.size is not None and fill.size >= SLICES_MIN * self._buffers.slice_bytes
+        if is_long and fill.is_strong and lanes > 1 and not fill.is_widened:
+            fill.is_widened = True
+            self._tasks.start(self._widen(fill, ranger, lanes - 1), "widen")
+
+    async def _widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
+        while True:
+            before = fill.received_bytes
+            await asyncio.sleep(LANE_DELAY_SECONDS)
+            if fill.is_idle or fill.next_missing() is None:
+                return
+            if fill.received_bytes - before < self._buffers.slice_bytes:
+                break
+        for _ in range(lanes):
+            self._tasks.start(fill.lane(ranger), "lane")
+
+    async def close(self, seconds: float) -> None:
+        """Lets running fills end for so long, then abandons them: what is stored of a strong version stays."""
+        await self._tasks.finish(seconds)
+        await self._tasks.cancel()

@@ -1,0 +1,55 @@
+"""What goes out to an origin: the client's own request, byte for byte, and the little that Nezha may add."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nezha.dialects import Read
+from nezha.model import Extent, Request
+from nezha.routes import Route
+from nezha.semantics.headers import end_to_end
+from nezha.semantics.ranges import Span, parse_range
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTHING) -> bytes:
+    """The head of the request to the origin: every end-to-end field as it came, `more` set or replaced."""
+    fields = end_to_end(request.fields)
+    for name, value in more.items():
+        fields = fields.with_field(name, value)
+    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    if not route.dialect.is_object_store:
+        lines.append(f"Via: {request.version[0]}.{request.version[1]} nezha\r\n")
+    if request.chunked:
+        lines.append("Transfer-Encoding: chunked\r\n")
+    return f"{request.method} {request.target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ask:
+    """A read that wants something: the client's request, what its dialect made of it, and its route."""
+
+    request: Request
+    read: Read
+    route: Route
+
+    @property
+    def span(self) -> Span | None:
+        """The range that the client asks for."""
+        return parse_range(self.request.fields.get("range"))
+
+    @property
+    def may_range(self) -> bool:
+        """Whether Nezha may ask for parts of the object with this request's credential."""
+        return "range" in self.read.may_set and self.request.method == "GET"
+
+    def head(self, more: Mapping[str, str] = _NOTHING) -> bytes:
+        """The head of this request toward the origin."""
+        return request_head(self.request, self.route, more)
+
+    def part(self, extent: Extent, etag: str | None) -> dict[str, str]:
+        """The fields that ask for `extent` of the version `etag`, as far as they may be set."""
+        fields = {"Range": f"bytes={extent.start}-{extent.stop - 1}"}
+        if etag is not None and "if-match" in self.read.may_set:
+            fields["If-Match"] = etag
+        return fields

@@ -1,0 +1,127 @@
+"""What is not served from the store: streamed both ways, untouched, nothing kept."""
+
+import asyncio
+from contextlib import suppress
+
+from nezha.errors import OriginError, RequestError
+from nezha.metrics import Metrics
+from nezha.model import Fields
+from nezha.proxy.connection import Connection
+from nezha.proxy.hello import UNRECOGNIZED_NAME
+from nezha.proxy.http1 import Exchange
+from nezha.proxy.origin import Answer, Call, Origins
+from nezha.proxy.outgoing import request_head
+from nezha.routes import Route, Routes
+from nezha.semantics.decision import Framing
+from nezha.semantics.headers import end_to_end
+from nezha.tasks import Tasks
+
+_SPLICE_BYTES = 256 << 10
+
+
+class Passthrough:
+    """Forwards."""
+
+    def __init__(self, origins: Origins, metrics: Metrics) -> None:
+        self._origins = origins
+        self._metrics = metrics
+
+    async def forward(self, exchange: Exchange, route: Route, cache_status: str) -> int:
+        """Sends a request as it came, with its body, and relays the answer; its status. Raises OriginError."""
+        request = exchange.request
+        head = request_head(request, route)
+        if not request.has_body:
+            answer = await self._origins.fetch(route, request.method, head, exchange.interim)
+            await self.relay(exchange, route, answer, cache_status)
+            return answer.head.status
+        call = await self._origins.call(route, request.method, head, new=True)
+        sending = Tasks()
+        sending.start(self._send_body(exchange, call), "request-body")
+        try:
+            # The origin may answer before the body has come to its end, or refuse it (Expect).
+            answer = await call.answer(exchange.interim)
+            self._metrics.count("origin_requests", route.name, str(answer.head.status))
+            await self.relay(exchange, route, answer, cache_status)
+        finally:
+            await sending.cancel()
+        return answer.head.status
+
+    async def _send_body(self, exchange: Exchange, call: Call) -> None:
+        request = exchange.request
+        try:
+            while data := await exchange.body.read():
+                await call.send(b"%x\r\n%b\r\n" % (len(data), data) if request.chunked else data)
+            if request.chunked:
+                tail = "".join(f"{name}: {value}\r\n" for name, value in exchange.body.trailers)
+                await call.send(f"0\r\n{tail}\r\n".encode("latin-1"))
+        except RequestError:
+            call.abandon()  # the client's body broke off: the origin must not take it for whole
+        except OriginError:
+            pass  # its answer, or the lack of one, says why
+
+    async def relay(self, exchange: Exchange, route: Route, answer: Answer, cache_status: str) -> None:
+        """Streams an origin's answer to the client as it comes."""
+        try:
+            fields = end_to_end(answer.head.fields).without({"cache-status"})
+            items = [*fields, ("Cache-Status", cache_status)]
+            length = self._length(exchange, answer)
+            if length is not None and answer.is_done and length == 0:
+                # The answer to a HEAD, or a 304: its Content-Length speaks of a body that does not follow.
+                exchange.start(answer.head.status, Fields(items), length=None, reason=answer.head.reason)
+            else:
+                exchange.start(answer.head.status, Fields(items), length=length, reason=answer.head.reason)
+            while data := await answer.read():
+                await exchange.write(data)
+                self._metrics.count("response_bytes", route.name, "origin", by=len(data))
+            await exchange.end(answer.trailers)
+        finally:
+            if not answer.is_done:
+                answer.abandon()
+
+    def _length(self, exchange: Exchange, answer: Answer) -> int | None:
+        has_no_body = exchange.request.method == "HEAD" or answer.head.status in {204, 304}
+        if answer.framing is Framing.LENGTH and not has_no_body:
+            return answer.length
+        return 0 if has_no_body else None
+
+
+class Splicer:
+    """Joins a client that cannot speak HTTP/1.1 (gRPC) with its origin, TLS and all, unread."""
+
+    def __init__(self, routes: Routes, origins: Origins, metrics: Metrics) -> None:
+        self._routes = routes
+        self._origins = origins
+        self._metrics = metrics
+
+    async def splice(self, connection: Connection, name: str) -> None:
+        """Copies bytes both ways until both have ended."""
+        route = self._routes.find(name)
+        if route is None or route.target.scheme != "https":
+            connection.write(UNRECOGNIZED_NAME)
+            return
+        self._metrics.count("requests", route.name, "pass")
+        try:
+            reader, writer = await self._origins.splice(route)
+        except OriginError:
+            connection.abort()
+            return
+        outward = Tasks()
+        outward.start(self._outward(connection, writer), "splice")
+        try:
+            while data := await reader.read(_SPLICE_BYTES):
+                connection.write(data)
+                await connection.drain()
+        except OSError:
+            connection.abort()
+        finally:
+            await outward.cancel()
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _outward(self, connection: Connection, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while connection.inbox or await connection.more():
+                writer.write(connection.consume(len(connection.inbox)))
+                await writer.drain()
+            writer.write_eof()

@@ -1,0 +1,69 @@
+"""Field syntax shared by the rest: lists, directives, and which fields travel end to end."""
+
+import re
+
+from nezha.model import Fields
+
+# RFC 9110 7.6.1. `Trailer` is not listed: it describes the message, whose trailers are passed on as well.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+# RFC 9110 5.6.2 and 5.6.4: a token or a quoted string, then what else stands before the next comma.
+_MEMBER = re.compile(r'(?:[^",]|"(?:\\.|[^"\\])*"?)+')
+_DIRECTIVE = re.compile(r'([^\s=;,"]+)(?:\s*=\s*("(?:\\.|[^"\\])*"|[^\s;,"]*))?')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def members(value: str | None) -> list[str]:
+    """The members of a comma-separated list (RFC 9110 5.6.1), empty ones left out, quotes kept."""
+    if not value:
+        return []
+    return [member for part in _MEMBER.findall(value) if (member := part.strip())]
+
+
+def unquoted(value: str) -> str:
+    """A quoted string's content; any other value as it is."""
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return _ESCAPED.sub(r"\1", value[1:-1])
+    return value
+
+
+def directives(value: str | None) -> dict[str, str | None]:
+    """The directives of a Cache-Control field by lower-case name; of a repeated one the first counts.
+
+    RFC 9111 4.2.1 leaves a repeated directive open: the first is used, as most caches do.
+    """
+    found: dict[str, str | None] = {}
+    for member in members(value):
+        if match := _DIRECTIVE.match(member):
+            name, argument = match.groups()
+            found.setdefault(name.lower(), None if argument is None else unquoted(argument))
+    return found
+
+
+def end_to_end(fields: Fields) -> Fields:
+    """The fields that are forwarded: all but hop-by-hop ones and those that `Connection` names."""
+    connection = fields.get("connection")
+    dropped = HOP_BY_HOP
+    if connection is not None:
+        # A sender may not name these (RFC 9110 7.6.1 and what Nezha itself relies on); taking them out
+        # at a client's word would change what is asked (request smuggling by Connection).
+        named = {member.lower() for member in members(connection)} - _NEVER_NAMED
+        dropped = dropped | named
+    return fields.without(dropped)
+
+
+_NEVER_NAMED = frozenset(
+    {"host", "content-length", "authorization", "range", "if-match", "if-none-match", "cache-control"}
+)

@@ -1,0 +1,95 @@
+"""Byte ranges and extents (RFC 9110 14): what is asked for, what is there, what is missing."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nezha.model import Extent
+
+_RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.IGNORECASE)
+_SEVERAL = re.compile(r"bytes=[\d\s,-]*,[\d\s,-]*", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+_DIGITS_MAX = 19  # beyond 2**63 no object exists; the origin may answer such a request itself
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one Range asks for: `start` None means the last `stop` bytes; `stop` None means to the end."""
+
+    start: int | None
+    stop: int | None
+
+    def within(self, size: int) -> Extent | None:
+        """The bytes of an object of `size` bytes that are asked for; None where there are none (416)."""
+        if self.start is None:
+            length = min(self.stop or 0, size)
+            return Extent(size - length, size) if length else None
+        stop = size if self.stop is None else min(self.stop, size)
+        return Extent(self.start, stop) if self.start < size else None
+
+    def covers(self, other: "Span") -> bool:
+        """Whether every byte of `other` is asked for by this one, whatever the size of the object."""
+        if self.start is None or other.start is None:
+            return self == other or self == WHOLE
+        return self.start <= other.start and (self.stop is None or (other.stop is not None and other.stop <= self.stop))
+
+
+WHOLE = Span(0, None)
+
+
+def parse_range(value: str | None) -> Span | None:
+    """The one byte range of a Range field; None where it is absent or to be ignored (RFC 9110 14.2).
+
+    Ignored: other units, malformed values, a last position before the first. Several ranges: `is_several`.
+    """
+    match = _RANGE.fullmatch(value.strip()) if value else None
+    if match is None or max(len(group or "") for group in match.groups()) > _DIGITS_MAX:
+        return None
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        return Span(None, int(suffix))
+    start, stop = int(first), int(last) + 1 if last else None
+    return None if stop is not None and stop <= start else Span(start, stop)
+
+
+def is_several(value: str | None) -> bool:
+    """Whether a Range field holds more than one byte range."""
+    return bool(value and _SEVERAL.fullmatch(value.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """A valid `Content-Range: bytes`: the extent, and the complete length where it is stated."""
+
+    extent: Extent
+    size: int | None
+
+
+def parse_content_range(value: str | None) -> ContentRange | None:
+    """What a Content-Range field states, or None where it is absent or contradicts itself (RFC 9110 14.4)."""
+    match = _CONTENT_RANGE.fullmatch(value.strip()) if value else None
+    if match is None:
+        return None
+    first, last, complete = match.groups()
+    start, stop = int(first), int(last) + 1
+    size = None if complete == "*" else int(complete)
+    if stop <= start or (size is not None and stop > size):
+        return None
+    return ContentRange(Extent(start, stop), size)
+
+
+def gaps(wanted: Extent, have: Iterable[Extent]) -> list[Extent]:
+    """The parts of `wanted` that no extent of `have` (sorted by start, disjoint) covers."""
+    missing: list[Extent] = []
+    position = wanted.start
+    for extent in have:
+        if extent.stop <= position:
+            continue
+        if extent.start >= wanted.stop:
+            break
+        if extent.start > position:
+            missing.append(Extent(position, extent.start))
+        position = extent.stop
+    if position < wanted.stop:
+        missing.append(Extent(position, wanted.stop))
+    return missing

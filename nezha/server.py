@@ -1,0 +1,186 @@
+"""The composition root: builds every part, opens two ports, and ends in order. No request logic.
+
+SIGTERM -> readiness goes false -> running responses end within `cache.drain` -> fills end or are abandoned
+        -> the store is closed
+"""
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import certifi
+import uvloop
+from aiohttp import web
+
+from nezha import log
+from nezha.errors import SettingsError, StoreError
+from nezha.metrics import Metrics
+from nezha.pki.authority import Authority, load_or_create
+from nezha.pki.leaves import Leaves, admission_context
+from nezha.proxy.authorize import Authorizer
+from nezha.proxy.buffers import Buffers
+from nezha.proxy.delivery import Delivery
+from nezha.proxy.fetch import Fetcher
+from nezha.proxy.fills import Fills
+from nezha.proxy.grants import Grants
+from nezha.proxy.handler import Handler, Steps
+from nezha.proxy.listener import Listener
+from nezha.proxy.origin import Origins
+from nezha.proxy.pages import Pages
+from nezha.proxy.passthrough import Passthrough, Splicer
+from nezha.proxy.pump import Pump
+from nezha.routes import Routes, make_routes
+from nezha.settings import Address, Settings
+from nezha.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is made before the event loop runs, because it blocks."""
+
+    settings: Settings
+    routes: Routes
+    authority: Authority
+    admission: ssl.SSLContext
+    admission_expires_at: float
+    contexts: dict[Path | None, ssl.SSLContext]
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Reads and makes keys, certificates and routes. Raises SettingsError."""
+    routes = make_routes(settings)
+    authority = load_or_create(settings.tls.directory, routes.names)
+    name, _, namespace = settings.admission.service.partition(".")
+    services = [name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"]
+    admission_authority, admission = admission_context(settings.tls.directory, services)
+    contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
+    return Prepared(settings, routes, authority, admission, admission_authority.expires_at, contexts)
+
+
+def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        if ca_file is None and not context.cert_store_stats()["x509_ca"]:
+            context.load_verify_locations(certifi.where())  # a slim image without the system's roots
+    except OSError as error:
+        raise SettingsError(f"origins.{name}.ca_file: {ca_file}: {error.strerror or error}") from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Server:
+    """Both ports of one process, from open to drained."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._settings = prepared.settings
+        self.metrics = Metrics()
+        self.is_draining = False
+        self.cache_port = 0
+        self.admission_port = 0
+        self._closing = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Opens the store and both ports. Raises StoreError; OSError where a port cannot be had."""
+        settings, metrics = self._settings, self.metrics
+        async with AsyncExitStack() as stack:
+            store = await Store.open(settings.cache, metrics)
+            stack.push_async_callback(store.close)
+            fills = Fills(store, Buffers(settings.cache.buffers, settings.cache.slice), metrics)
+            stack.push_async_callback(fills.close, settings.cache.drain)
+            pump = Pump()
+            stack.push_async_callback(pump.aclose)
+            origins = Origins(self._prepared.contexts, metrics, self._is_own)
+            stack.push_async_callback(origins.close)
+            listener = self._listener(store, fills, pump, origins)
+            stack.push_async_callback(listener.drain, settings.cache.drain)
+            self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
+            await self._open_admission(stack)
+            self._closing = stack.pop_all()
+        log.event(
+            "ready",
+            cache=_shown(settings.cache.listen, self.cache_port),
+            admission=_shown(settings.admission.listen, self.admission_port),
+            cache_port=self.cache_port,
+            admission_port=self.admission_port,
+            hosts=len(self._prepared.routes.hosts),
+        )
+
+    def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
+        routes, metrics = self._prepared.routes, self.metrics
+        leaves = Leaves(self._prepared.authority, routes.names)
+        grants = Grants()
+        authorizer = Authorizer(grants, origins, store)
+        fetcher = Fetcher(origins, store, fills, authorizer)
+        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        pages = Pages(metrics, self._prepared.authority.certificate_pem, self._readiness)
+        handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        metrics.watch("grants", lambda: len(grants))
+        expiry = "certificate_expiry_timestamp_seconds"
+        metrics.set(expiry, self._prepared.authority.expires_at, "ca")
+        metrics.set(expiry, self._prepared.admission_expires_at, "admission")
+        metrics.watch(expiry, lambda: leaves.expires_at() or 0.0, "leaf")
+        splicer = Splicer(routes, origins, metrics)
+        return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
+
+    async def _open_admission(self, stack: AsyncExitStack) -> None:
+        application = web.Application()
+        application.router.add_get("/healthz", _healthz)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        listen = self._settings.admission.listen
+        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.admission)
+        await site.start()
+        self.admission_port = runner.addresses[0][1]
+
+    def _readiness(self) -> dict[str, bool]:
+        return {"not draining": not self.is_draining, "listening": self.cache_port != 0}
+
+    def _is_own(self, peer: str, port: int, own: str) -> bool:
+        """Whether a connection that was just made leads to this very process, or to Nezha's Service."""
+        if peer == self._settings.admission.address:
+            return True
+        return peer == own and port in {self.cache_port, self.admission_port}
+
+    async def close(self) -> None:
+        """Drains and closes everything, in the order that the module's docstring gives."""
+        self.is_draining = True
+        started = time.monotonic()
+        log.event("draining", seconds=self._settings.cache.drain)
+        await self._closing.aclose()
+        log.event("stopped", seconds=round(time.monotonic() - started, 3))
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _shown(address: Address, port: int) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{port}"
+
+
+async def serve(prepared: Prepared) -> None:
+    """Runs both ports until SIGTERM or SIGINT. Raises SettingsError where a port or the directory cannot be used."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    server = Server(prepared)
+    try:
+        await server.open()
+    except StoreError as error:
+        raise SettingsError(str(error)) from error
+    except OSError as error:
+        raise SettingsError(f"listen: {error.strerror or error}; choose a free port or stop what holds it") from error
+    await stopped.wait()
+    await server.close()
+
+
+RUNNERS: Mapping[str, Callable[..., None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}

@@ -1,0 +1,22 @@
+"""What every test runs under: no blocking call on the event loop, both event loops that Nezha supports."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvloop
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """A blocking call on the event loop fails the test."""
+    with blockbuster_ctx() as active:
+        yield active
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Asynchronous tests run on the loop that the product runs on; `NEZHA_TEST_LOOP=asyncio` runs them on the other."""
+    name = os.environ.get("NEZHA_TEST_LOOP", "uvloop")
+    return {name: {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}[name]}

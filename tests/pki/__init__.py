@@ -1,0 +1,56 @@
+"""What the tests of the CA share: a handshake in memory, and certificates that nobody should have signed."""
+
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nezha.pki.authority import Authority, issue
+
+
+def trusting(pem: bytes) -> ssl.SSLContext:
+    """A client that trusts this CA and nothing else, as strict as Python 3.13 is by default."""
+    client = ssl.create_default_context(cadata=pem.decode())
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    client.set_alpn_protocols(["http/1.1"])
+    return client
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> ssl.SSLObject:
+    """The client's end after a handshake; raises what the client raises."""
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = client.wrap_bio(to_client, to_server, server_hostname=name)
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(3):  # two flights of TLS 1.3, or three of TLS 1.2
+        for end in (theirs, ours):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    assert theirs.version() is not None is not ours.version(), "the handshake does not end"
+    return theirs
+
+
+def forge(
+    authority: Authority,
+    key: ec.EllipticCurvePrivateKey,
+    names: Sequence[x509.GeneralName],
+    subject: x509.Name | None = None,
+) -> x509.Certificate:
+    """A leaf as good as any but for its names: what a thief of the CA's key could sign."""
+    like = issue(authority, ["replaced"], key, now=time.time())
+    builder = x509.CertificateBuilder(
+        issuer_name=like.issuer,
+        subject_name=subject or like.subject,
+        public_key=like.public_key(),
+        serial_number=like.serial_number,
+        not_valid_before=like.not_valid_before_utc,
+        not_valid_after=like.not_valid_after_utc,
+    )
+    for extension in like.extensions:
+        if not isinstance(extension.value, x509.SubjectAlternativeName):
+            builder = builder.add_extension(extension.value, extension.critical)
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(authority.key, hashes.SHA256())

@@ -1,0 +1,3 @@
+module nezha/goverify
+
+go 1.21

@@ -1,0 +1,76 @@
+"""Runs the product inside a test: the real server on real ports, in the test's own event loop."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nezha.server import Server, prepare
+from nezha.settings import Settings, load
+from tests.rawclient import RawClient, Response
+
+
+def settings_for(directory: Path, origins: Sequence[Mapping[str, Any]], **cache: Any) -> Settings:
+    """Settings as a user writes them, on ephemeral loopback ports, everything kept under `directory`."""
+    document = {
+        "cache": {"listen": "127.0.0.1:0", "directory": str(directory / "cache"), "size": "2GiB", "min_free": 0, **cache},
+        "admission": {"listen": "127.0.0.1:0"},
+        "tls": {"directory": str(directory / "tls")},
+        "origins": list(origins),
+    }
+    return load(yaml.safe_dump(document), {})
+
+
+@dataclass
+class Running:
+    """A running Nezha and the ways to it."""
+
+    server: Server
+    directory: Path
+
+    @property
+    def port(self) -> int:
+        return self.server.cache_port
+
+    def trust(self) -> ssl.SSLContext:
+        """A client's TLS context that trusts Nezha's CA and nothing else."""
+        return ssl.create_default_context(cafile=str(self.directory / "tls" / "ca.crt"))
+
+    async def client(self, *, name: str | None = None) -> RawClient:
+        """A connection to the cache port: plain, or TLS with `name` as SNI."""
+        if name is None:
+            return await RawClient.open("127.0.0.1", self.port)
+        return await RawClient.open("127.0.0.1", self.port, tls=self.trust(), server_hostname=name)
+
+    async def get(self, path: str, *, host: str, headers: Mapping[str, str] | None = None) -> Response:
+        """One GET over plain HTTP on a connection of its own."""
+        async with await self.client() as client:
+            return await client.get(path, host, dict(headers or {}))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric as Prometheus would scrape it; 0 where it was never counted."""
+        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        total = 0.0
+        for line in self.server.metrics.render().decode().splitlines():
+            series, _, value = line.rpartition(" ")
+            bare, _, rest = series.partition("{")
+            if bare == name and wanted <= set(rest.rstrip("}").split(",")):
+                total += float(value)
+        return total
+
+
+@contextlib.asynccontextmanager
+async def running(directory: Path, *origins: Mapping[str, Any], **cache: Any) -> AsyncIterator[Running]:
+    """A Nezha with these origins (as in the settings file), drained at the end."""
+    settings = settings_for(directory, origins, **{"drain": "5s", **cache})
+    server = Server(await asyncio.to_thread(prepare, settings))
+    await server.open()
+    try:
+        yield Running(server, directory)
+    finally:
+        await server.close()
