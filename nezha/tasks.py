@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from nezha import log
+
+T = TypeVar("T")
 
 
 class Tasks:
@@ -14,15 +16,15 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        """Starts `work` and keeps hold of it until it ends."""
+        """Starts `work` and keeps hold of it until it ends; an error of it is logged."""
+        self.start_for(work, name).add_done_callback(_log_failure)
+
+    def start_for(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Starts `work` for somebody who awaits the task, and keeps hold of it until it ends."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.failed("task_failed", error, task=task.get_name())
+        task.add_done_callback(self._running.discard)
+        return task
 
     def __len__(self) -> int:
         return len(self._running)
@@ -39,3 +41,8 @@ class Tasks:
             for task in self._running:
                 task.cancel()
             await asyncio.wait(set(self._running), timeout=1)
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.failed("task_failed", error, task=task.get_name())

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,15 @@ import yaml
 
 from nezha.server import Server, prepare
 from nezha.settings import Settings, load
+from tests.origin import Origin
 from tests.rawclient import RawClient, Response
+
+HOST = "web.test"
+
+
+def web(origin: Origin, **more: Any) -> dict[str, Any]:
+    """The settings of an http origin: `HOST`, reached at a scripted origin."""
+    return {"name": "web", "dialect": "http", "hosts": [HOST], "connect": origin.url, **more}
 
 
 def settings_for(directory: Path, origins: Sequence[Mapping[str, Any]], **cache: Any) -> Settings:
@@ -47,10 +55,22 @@ class Running:
             return await RawClient.open("127.0.0.1", self.port)
         return await RawClient.open("127.0.0.1", self.port, tls=self.trust(), server_hostname=name)
 
-    async def get(self, path: str, *, host: str, headers: Mapping[str, str] | None = None) -> Response:
-        """One GET over plain HTTP on a connection of its own."""
+    async def get(
+        self, path: str, *, host: str = HOST, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> Response:
+        """One request without a body over plain HTTP, on a connection of its own."""
         async with await self.client() as client:
-            return await client.get(path, host, dict(headers or {}))
+            return await client.get(path, host, list((headers or {}).items()), method)
+
+    async def until(self, is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Until something that Nezha does in the background has been done."""
+        async with asyncio.timeout(seconds):
+            while not is_so():
+                await asyncio.sleep(0.002)
+
+    async def quiet(self) -> None:
+        """Until no fill runs: all that came is stored."""
+        await self.until(lambda: self.metric("nezha_fills_running") == 0)
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric as Prometheus would scrape it; 0 where it was never counted."""

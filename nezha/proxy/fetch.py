@@ -6,6 +6,7 @@ resume      a reader whose bytes nobody brings asks for them with its own reques
 ask         a further lane's slice, with the credential of somebody who takes part
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from nezha.proxy.origin import Answer, Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
 from nezha.semantics.keys import vary_of
-from nezha.semantics.ranges import Span, parse_content_range
+from nezha.semantics.ranges import WHOLE, Span, parse_content_range
 from nezha.semantics.validators import same_strong
 from nezha.store import store as storage
 from nezha.store.hot import Stored
@@ -55,8 +56,30 @@ class Fetcher:
         self._fills = fills
         self._authorizer = authorizer
 
-    async def lead(self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead) -> Filling | Answered:
-        """Sends the client's request; where a version is stored in part, for its first gap only. Raises OriginError."""
+    async def lead(self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...]) -> Filling | Answered:
+        """Sends the client's request; where a version is stored in part, for its first gap only. Raises OriginError.
+
+        It runs in a task of its own: a client that leaves does not take the head from those who wait for it.
+        """
+        key = str(ask.read.key)
+        task = self._fills.own(self._lead(key, ask, stored, gaps, self._fills.lead(key, ask.span or WHOLE)))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_abandon)
+            raise
+
+    async def _lead(
+        self, key: str, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead
+    ) -> Filling | Answered:
+        try:
+            return await self._ask_as_leader(ask, stored, gaps, lead)
+        finally:
+            self._fills.end(key, lead)
+
+    async def _ask_as_leader(
+        self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead
+    ) -> Filling | Answered:
         requested_at = time.time()
         etag = stored.entry.fields.get("etag") if stored is not None else None
         more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
@@ -68,6 +91,15 @@ class Fetcher:
             answer = await self._origins.fetch(ask.route, "GET", ask.head())
         asked = Span(*gaps[0]) if more else ask.span
         return await self.take(ask, answer, asked, requested_at, lead)
+
+    async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
+        """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
+        key = str(ask.read.key)
+        lead = self._fills.lead(key, ask.span or WHOLE)
+        try:
+            return await self.take(ask, answer, ask.span, requested_at, lead)
+        finally:
+            self._fills.end(key, lead)
 
     async def take(
         self, ask: Ask, answer: Answer, asked: Span | None, requested_at: float, lead: Lead
@@ -112,22 +144,8 @@ class Fetcher:
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
-        key = str(ask.read.key)
-        # Looked up once more, since meanwhile another leader may have made the very version:
-        #   1. A and B miss; both ask, for different ranges.  2. A's head comes: version v begins.
-        #   3. B's head comes: it must join v, not replace it.
-        for stored in await self._store.lookup(key):
-            if decision.is_strong and is_same_version(stored.entry, decision.fields) and (
-                decision.size == stored.entry.size
-            ):  # fmt: skip
-                fields = freshened(stored.entry.fields, decision.fields)
-                entry = replace(
-                    stored.entry, fields=fields, requested_at=context.requested_at, answered_at=context.answered_at
-                )
-                self._store.freshen(stored, entry)
-                return stored
         entry = Entry(
-            key=key,
+            key=str(ask.read.key),
             version=uuid.uuid4().hex,
             status=decision.status,
             fields=decision.fields,
@@ -137,7 +155,14 @@ class Fetcher:
             is_open=not context.shows_credential,
             vary=vary_of(decision.fields, ask.request.fields),
         )
-        return await self._store.begin(entry, is_complete=decision.is_strong)
+        stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
+        if stored.entry.version != entry.version:
+            fields = freshened(stored.entry.fields, entry.fields)
+            self._store.freshen(
+                stored,
+                replace(stored.entry, fields=fields, requested_at=entry.requested_at, answered_at=entry.answered_at),
+            )
+        return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
         """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError.
@@ -197,3 +222,9 @@ class Fetcher:
             fill.is_serial = True
             return None
         return None
+
+
+def _abandon(task: "asyncio.Task[Filling | Answered]") -> None:
+    """An answer whose only reader has left before it came."""
+    if not task.cancelled() and task.exception() is None and isinstance(outcome := task.result(), Answered):
+        outcome.answer.abandon()

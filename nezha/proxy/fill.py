@@ -12,6 +12,7 @@ until no reader needs it. A fill belongs to the store: readers come and go.
 
 import asyncio
 from bisect import bisect_right, insort
+from dataclasses import replace
 from typing import Protocol
 
 from nezha.errors import NezhaError, OriginError, StoreError
@@ -62,7 +63,8 @@ class Fill:
     def __init__(self, stored: Stored, size: int | None, store: Store, buffers: Buffers, tasks: Tasks) -> None:
         self.stored = stored
         self.size = size
-        self.is_strong = is_strong(stored.entry.fields.get("etag"))
+        # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
+        self.is_partial_usable = size is not None and is_strong(stored.entry.fields.get("etag"))
         self.may_store = True
         self.is_parallel = False  # a range lane has delivered a verified 206
         self.is_serial = False  # a range lane was refused: no more of them
@@ -186,7 +188,9 @@ class Fill:
                 if got == 0:
                     break
             if self.size is None:
-                self.size = position  # a body of unknown length has ended well
+                # A body of unknown length has ended well.
+                self.size = position
+                self.stored.entry = replace(self.stored.entry, size=position)
         finally:
             if not answer.is_done:
                 answer.abandon()
@@ -259,7 +263,7 @@ class Fill:
             await self._store.put(self.stored, part.extent, part.view[: part.received])
         except StoreError:
             part.is_kept = True
-            if not self.is_strong:
+            if not self.is_partial_usable:
                 self.may_store = False  # whole or not at all
         finally:
             self._writes -= 1

@@ -1,9 +1,9 @@
 """The registry of fills: who is asking for what, what is being fetched, and the tasks that do it."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from nezha import log
 from nezha.errors import OriginError
@@ -17,6 +17,7 @@ from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
 
+T = TypeVar("T")
 LANE_DELAY_SECONDS = 0.02  # a lane 0 that brings a slice in less is faster alone
 SLICES_MIN = 4  # smaller objects are not worth a second request
 
@@ -48,18 +49,18 @@ class Fills:
         metrics.watch("fills_running", lambda: len(self._fills))
         metrics.watch("fill_bytes_buffered", lambda: buffers.used_bytes)
 
-    @contextmanager
-    def lead(self, key: str, span: Span) -> Iterator[Lead]:
-        """Takes the lead for a span of a key, until the head is there."""
+    def lead(self, key: str, span: Span) -> Lead:
+        """Takes the lead for a span of a key, at once: whoever looks after this finds it, until it is ended."""
         lead = Lead(span)
         self._leads.setdefault(key, []).append(lead)
-        try:
-            yield lead
-        finally:
-            lead.settle()
-            self._leads[key].remove(lead)
-            if not self._leads[key]:
-                del self._leads[key]
+        return lead
+
+    def end(self, key: str, lead: Lead) -> None:
+        """The lead's head is there, or will never be."""
+        lead.settle()
+        self._leads[key].remove(lead)
+        if not self._leads[key]:
+            del self._leads[key]
 
     def lead_for(self, key: str, span: Span) -> Lead | None:
         """Who is asking for all of `span` already."""
@@ -74,8 +75,12 @@ class Fills:
         return [
             fill.stored
             for fill in self._fills.values()
-            if fill.stored.entry.key == key and not fill.stored.is_current and not fill.is_strong
+            if fill.stored.entry.key == key and not fill.stored.is_current and not fill.is_partial_usable
         ]
+
+    def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Runs a leader's work in a task of the registry."""
+        return self._tasks.start_for(work, "lead")
 
     def start(self, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
         """Adds a lane with an answer to the fill of a version, which is started where none runs."""
@@ -102,8 +107,8 @@ class Fills:
             try:
                 while not fill.is_idle:
                     await fill.changed()
-                if not fill.is_strong and fill.may_store and not fill.is_broken and fill.size is not None:
-                    await self._store.complete(fill.stored, replace(fill.stored.entry, size=fill.size))
+                if not fill.is_partial_usable and fill.may_store and not fill.is_broken:
+                    await self._store.complete(fill.stored, fill.stored.entry)
             finally:
                 del self._fills[fill.stored.entry.version]
                 fill.is_over = True
@@ -111,7 +116,7 @@ class Fills:
     def widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
         """Lets more lanes help a fill that is worth it, once lane 0 has proven to be slow."""
         is_long = fill.size is not None and fill.size >= SLICES_MIN * self._buffers.slice_bytes
-        if is_long and fill.is_strong and lanes > 1 and not fill.is_widened:
+        if is_long and fill.is_partial_usable and lanes > 1 and not fill.is_widened:
             fill.is_widened = True
             self._tasks.start(self._widen(fill, ranger, lanes - 1), "widen")
 

@@ -173,16 +173,15 @@ class Handler:
         fill = self._fills.of(stored)
         there = fill.coverage() if fill is not None else stored.intervals()
         if fill is not None and fill.size is None:
-            decision = on_request(ask.request, None, (), ask.route.freshness, now)
-            if ask.span is None:
-                decision = Revalidate(Selection(stored.entry.status, Extent(0, 0)), "unknown-length")
+            # Its parts cannot be told before its end: who wants one asks for it.
+            known = stored.entry if ask.span is None else None
+            decision = on_request(ask.request, known, (), ask.route.freshness, now)
         else:
             decision = on_request(ask.request, stored.entry, there, ask.route.freshness, now)
         if isinstance(decision, Serve) and not found.is_exact:
             decision = Revalidate(decision.selection, "vary-miss")
-        if isinstance(decision, Serve | Revalidate) and decision.selection.status in {412, 416}:
-            if ask.route.dialect.is_object_store:
-                decision = Bypass("precondition")  # in the store's own words
+        if ask.route.dialect.is_object_store and _is_refused(decision):
+            decision = Bypass("precondition")  # in the store's own words
         return _Look(stored, fill, decision, is_collapsed or _waits(fill, decision))
 
     async def _permit(
@@ -207,9 +206,7 @@ class Handler:
             return
         match outcome:
             case Granted(permission, asked):
-                selection = (
-                    select(ask.request, stored.entry) if look.fill is None or look.fill.size else decision.selection
-                )
+                selection = self._selection(ask, stored, look.fill)
                 said = self._said(look, decision, asked, trace)
                 course = Course(stored, selection, permission, look.fill, said, "cache")
                 await self._delivery.deliver(exchange, ask, course)
@@ -247,14 +244,12 @@ class Handler:
 
     async def _miss(self, exchange: Exchange, ask: Ask, stored: Stored | None, miss: Miss, trace: _Trace) -> None:
         """Leads: the client's own request goes out, and what comes is stored."""
-        with self._fills.lead(str(ask.read.key), ask.span or WHOLE) as lead:
-            outcome = await self._fetcher.lead(ask, stored, miss.gaps, lead)
+        outcome = await self._fetcher.lead(ask, stored, miss.gaps)
         await self._follow(exchange, ask, outcome, miss.reason, trace)
 
     async def _lead(self, exchange: Exchange, ask: Ask, answer: Answer, requested_at: float, trace: _Trace) -> None:
         """The answer to a question turned out to be a new version."""
-        with self._fills.lead(str(ask.read.key), ask.span or WHOLE) as lead:
-            outcome = await self._fetcher.take(ask, answer, ask.span, requested_at, lead)
+        outcome = await self._fetcher.take_over(ask, answer, requested_at)
         await self._follow(exchange, ask, outcome, "stale", trace)
 
     async def _follow(
@@ -274,8 +269,8 @@ class Handler:
             case unreachable:
                 assert_never(unreachable)
 
-    def _selection(self, ask: Ask, stored: Stored, fill: Fill) -> Selection:
-        if fill.size is None:
+    def _selection(self, ask: Ask, stored: Stored, fill: Fill | None) -> Selection:
+        if fill is not None and fill.size is None:
             return Selection(stored.entry.status, Extent(0, 0))
         return select(ask.request, stored.entry)
 
@@ -326,6 +321,10 @@ class Steps:
     fetcher: Fetcher
     delivery: Delivery
     passthrough: Passthrough
+
+
+def _is_refused(decision: Serve | Revalidate | Miss | Bypass) -> bool:
+    return isinstance(decision, Serve | Revalidate) and decision.selection.status in {412, 416}
 
 
 def _waits(fill: Fill | None, decision: Serve | Revalidate | Miss | Bypass) -> bool:

@@ -16,6 +16,7 @@ from nezha import log
 from nezha.errors import ExtentCorrupt, StoreError, StoreFull
 from nezha.metrics import Metrics
 from nezha.model import Entry, Extent
+from nezha.semantics.decision import is_same_version
 from nezha.settings import CacheSettings
 from nezha.store import bodies
 from nezha.store.bodies import Staging, StoredExtent
@@ -95,7 +96,8 @@ class Store:
         if (loading := self._loading.get(key)) is None:
             loading = self._loading[key] = asyncio.ensure_future(self._load(key))  # noqa: TID251  # kept in the table
             loading.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(loading)
+        loaded = await asyncio.shield(loading)
+        return self._hot.get(key) or loaded  # what became current while this task waited for its turn
 
     async def _load(self, key: str) -> list[Stored]:
         try:
@@ -146,23 +148,30 @@ class Store:
     async def begin(self, entry: Entry, *, is_complete: bool) -> Stored:
         """Makes `entry` the version stored for its key and variant; the one it replaces goes when unread.
 
-        With `is_complete` False it becomes visible only by `complete` (a version without a strong validator).
+        With `is_complete` False it becomes visible only by `complete` (a version that is stored whole or not at
+        all). A version with the same strong validator that is there already is given instead:
+
+            1. A and B miss; both ask, for different ranges.  2. A's head comes: version v begins.
+            3. B's head comes: it must join v, not replace it.
         """
         stored = Stored(entry, [], is_current=False)
-        if is_complete:
-            await self._make_current(stored)
-        else:
+        if not is_complete:
             self._submit(self._index.loosen, entry.version)
+            return stored
+        versions = list(await self.lookup(entry.key))
+        for old in versions:
+            if old.entry.size == entry.size and is_same_version(old.entry, entry.fields):
+                return old
+        self._make_current(stored, versions)
         return stored
 
     async def complete(self, stored: Stored, entry: Entry) -> None:
         """Makes a version visible whose every byte is stored; `entry` knows its size now."""
         stored.entry = entry
-        await self._make_current(stored)
+        self._make_current(stored, list(await self.lookup(entry.key)))
         self._submit(self._index.fasten, entry.version)
 
-    async def _make_current(self, stored: Stored) -> None:
-        versions = list(await self.lookup(stored.entry.key))
+    def _make_current(self, stored: Stored, versions: list[Stored]) -> None:
         gone = [old for old in versions if old.entry.vary == stored.entry.vary]
         kept = sorted((old for old in versions if old not in gone), key=lambda old: old.entry.answered_at)
         gone += kept[: max(0, len(kept) + 1 - _VARIANTS_MAX)]

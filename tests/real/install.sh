@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs, by name, what the tests against real servers need, and only what is missing.
+# What is built from source is kept in $XDG_CACHE_HOME/nezha-parts. Says something only where there is work to do.
+set -euo pipefail
+
+PARTS="${XDG_CACHE_HOME:-$HOME/.cache}/nezha-parts"
+MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
+GO_LEAST=21
+
+main() {
+  install_packages
+  build_minio
+}
+
+install_packages() {
+  local missing=()
+  has curl || missing+=(curl)
+  has wget || missing+=(wget)
+  has gcc || missing+=(gcc libc6-dev)
+  has unshare || missing+=(util-linux)
+  has cargo || missing+=(cargo)
+  has go || missing+=(golang-go)
+  has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
+  [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+  ((${#missing[@]})) || return 0
+  if ((EUID)); then
+    echo "install.sh: missing ${missing[*]}; run it as root, or install them" >&2
+    exit 1
+  fi
+  echo "install.sh: installing ${missing[*]}"
+  keep_services_down
+  apt_install "${missing[@]}" 2>/dev/null || { apt-get update -qq && apt_install "${missing[@]}"; }
+}
+
+apt_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# A package must not start its service: the tests start what they need, where they need it.
+keep_services_down() {
+  local policy=/usr/sbin/policy-rc.d
+  [[ ! -e $policy ]] || return 0
+  trap "rm -f $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod +x $policy
+}
+
+build_minio() {
+  local stamp="$PARTS/bin/.minio-$MINIO"
+  [[ ! -x $PARTS/bin/minio || ! -e $stamp ]] || return 0
+  echo "install.sh: building MinIO $MINIO (some minutes)"
+  mkdir -p "$PARTS/bin" "$PARTS/staging"
+  local go
+  go=$(recent_go)
+  # Elsewhere first: a build that breaks off leaves nothing that looks complete.
+  GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "github.com/minio/minio@$MINIO"
+  mv "$PARTS/staging/minio" "$PARTS/bin/minio"
+  touch "$stamp"
+}
+
+# Prints a Go that can fetch any newer one by itself (1.21 or later).
+recent_go() {
+  local minor
+  minor=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+  if ((minor >= GO_LEAST)); then
+    command -v go
+    return
+  fi
+  # An older one at least fetches it as the module that it is; file modes are lost on the way.
+  local module directory
+  module="golang.org/toolchain@v0.0.1-$GO_TOOLCHAIN.linux-$(go env GOARCH)"
+  directory=$(go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  chmod -R u+x "$directory/bin" "$directory/pkg/tool"
+  echo "$directory/bin/go"
+}
+
+has() { command -v "$1" >/dev/null; }
+
+quietly() {
+  local said
+  said=$("$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }
+}
+
+main "$@"
