@@ -1,5 +1,6 @@
 """From a version to its client: Nezha's own head, then bytes from memory, files, or the running fill."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -9,10 +10,11 @@ from nezha.metrics import Metrics
 from nezha.model import Extent, Fields
 from nezha.proxy.authorize import Permission
 from nezha.proxy.fetch import Fetcher
-from nezha.proxy.fill import Fill, Reader, Stranded
+from nezha.proxy.fill import Fill
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.pump import Piece, PumpError
+from nezha.proxy.reader import Reader, Stranded
 from nezha.semantics.decision import Selection
 from nezha.semantics.freshness import age
 from nezha.store.bodies import StoredExtent
@@ -124,6 +126,7 @@ class Delivery:
             case bytes() as data:
                 await exchange.write(data)
                 reader.move(len(data))
+                await asyncio.sleep(0)  # a client that takes all at once leaves the loop to others all the same
             case [StoredExtent(inline=bytes()) as extent, *_]:
                 await self._send_inline(exchange, course, reader, extent)
             case list() as extents:

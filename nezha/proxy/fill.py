@@ -15,13 +15,12 @@ from bisect import bisect_right, insort
 from dataclasses import replace
 from typing import Protocol
 
-from nezha.errors import NezhaError, OriginError, StoreError
+from nezha.errors import OriginError, StoreError
 from nezha.model import Extent
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.origin import Answer
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.validators import is_strong
-from nezha.store.bodies import StoredExtent
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
@@ -29,7 +28,6 @@ from nezha.tasks import Tasks
 UNKNOWN = 1 << 62  # where a body of unknown length is taken to end
 _KEPT_MAX = 4
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
-_PIECES_MAX = 16
 
 
 class Slice:
@@ -53,8 +51,13 @@ class Ranger(Protocol):
         """A verified 206 for exactly `extent` of the fill's version; None where parallelism has ended."""
 
 
-class Stranded(NezhaError):
-    """Nobody brings the next byte of a reader."""
+class Follower(Protocol):
+    """Somebody who reads from a fill."""
+
+    position: int
+
+    def needs(self, extent: Extent) -> bool:
+        """Whether bytes of `extent` are still ahead of it."""
 
 
 class Fill:
@@ -69,7 +72,7 @@ class Fill:
         self.is_parallel = False  # a range lane has delivered a verified 206
         self.is_serial = False  # a range lane was refused: no more of them
         self.is_broken = False  # lane 0 ended before its last byte
-        self.is_widened = False
+        self.ranger: Ranger | None = None  # of further lanes, once they were found worth it
         self.is_over = False
         self.received_bytes = 0
         self.max_bytes = UNKNOWN
@@ -81,9 +84,10 @@ class Fill:
         self._arriving: list[Slice] = []
         self._streams: dict[object, Extent] = {}  # what lanes with a running answer will still bring
         self._asked: set[Extent] = set()  # what range lanes have asked for, not claimed yet
-        self._readers: set[Reader] = set()
+        self._readers: set[Follower] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._lanes = 0
+        self._rangers = 0
         self._writes = 0
 
     # -- what is there, what comes
@@ -97,6 +101,8 @@ class Fill:
 
     def is_coming(self, position: int) -> bool:
         """Whether a lane will bring the byte at `position`, as far as is known."""
+        if self._rangers and self.size is not None and position < self.size:
+            return True  # they go on until nothing is missing, where readers wait first
         return any(each.start <= position < each.stop for each in (*self._streams.values(), *self._asked))
 
     def coverage(self) -> list[Extent]:
@@ -119,14 +125,6 @@ class Fill:
                 return False
         return True
 
-    @property
-    def buffered_bytes(self) -> int:
-        return sum(len(each.whole) for each in self._arriving)
-
-    @property
-    def has_readers(self) -> bool:
-        return bool(self._readers)
-
     def _free_stop(self, position: int, stop: int) -> int:
         """How far from `position` nothing is stored or arriving, within its slice of the grid and before `stop`."""
         stop = min(stop, (position // self._slice_bytes + 1) * self._slice_bytes)
@@ -145,8 +143,16 @@ class Fill:
         return found.extent.stop if found is not None else None
 
     def next_missing(self) -> Extent | None:
-        """The next slice that nobody brings and that no range lane has asked for."""
-        position = 0
+        """The slice that is to be asked for next: the first that a reader will wait for, else the first of all."""
+        found = [
+            (missing.start - reader.position, missing)
+            for reader in self._readers
+            if (missing := self._missing_after(reader.position)) is not None and reader.needs(missing)
+        ]
+        return min(found)[1] if found else self._missing_after(0)
+
+    def _missing_after(self, position: int) -> Extent | None:
+        """The first slice from `position` on that nobody brings and that no range lane has asked for."""
         while self.size is not None and position < self.size:
             taken = self._taken_stop(position)
             if taken is None:
@@ -293,6 +299,7 @@ class Fill:
     async def lane(self, ranger: Ranger) -> None:
         """A further lane: slices by Range, until none is missing or parallelism ends."""
         self._lanes += 1
+        self._rangers += 1
         try:
             while (extent := self.next_missing()) is not None and self._buffers.has_room and not self.is_serial:
                 self._asked.add(extent)
@@ -308,6 +315,7 @@ class Fill:
                     self._changed()
         finally:
             self._lanes -= 1
+            self._rangers -= 1
             self._changed()
 
     async def _slice_of(self, answer: Answer, extent: Extent) -> None:
@@ -327,7 +335,29 @@ class Fill:
         """Whether no lane runs and nothing is being written."""
         return self._lanes == 0 and self._writes == 0
 
-    # -- waiting
+    # -- readers
+
+    def join(self, reader: Follower) -> None:
+        """Somebody reads from here on."""
+        self._readers.add(reader)
+
+    def leave(self, reader: Follower) -> None:
+        """Somebody has what it wanted, or has left."""
+        self._readers.discard(reader)
+        self._reap()
+        self._changed()
+
+    def passed(self, position: int) -> None:
+        """A reader has been sent all up to `position`."""
+        if any(part.is_kept and part.extent.stop <= position for part in self._arriving):
+            self._reap()
+            self._changed()
+
+    async def progress(self, part: Slice) -> None:
+        """Waits until more of a slice has come, or it is whole."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        part.waiting.append(future)
+        await future
 
     def _changed(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -344,82 +374,3 @@ class Fill:
 
 def _start(part: Slice) -> int:
     return part.extent.start
-
-
-class Reader:
-    """A client's place in a version: what comes next, from the store, from memory, or soon."""
-
-    def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None) -> None:
-        self.position = extent.start if extent else 0
-        self._stop = extent.stop if extent else None
-        self._stored = stored
-        self._fill = fill
-
-    def __enter__(self) -> "Reader":
-        if self._fill is not None:
-            self._fill._readers.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._fill is not None:
-            self._fill._readers.discard(self)
-            self._fill._reap()
-            self._fill._changed()
-
-    @property
-    def stop(self) -> int | None:
-        """Where the response ends; None while that is unknown."""
-        if self._stop is None and self._fill is not None:
-            return self._fill.size
-        return self._stop
-
-    def attach(self, fill: Fill) -> None:
-        """Goes on with a fill that was started for this reader's gap."""
-        self.__exit__()
-        self._fill = fill
-        self.__enter__()
-
-    def needs(self, extent: Extent) -> bool:
-        """Whether bytes of `extent` are still ahead of this reader."""
-        return self.position < extent.stop and (self._stop is None or extent.start < self._stop)
-
-    def move(self, count: int) -> None:
-        """The client has been sent `count` more bytes."""
-        before, self.position = self.position, self.position + count
-        if self._fill is not None:
-            part = self._fill.slice_at(before)
-            if part is not None and part.is_kept and self.position >= part.extent.stop:
-                self._fill._reap()
-
-    async def next(self) -> list[StoredExtent] | bytes | None:
-        """Stored extents that hold what comes next, or bytes in memory; None at the end. Raises Stranded."""
-        while self.stop is None or self.position < self.stop:
-            if found := self._stored_run():
-                return found
-            part = self._fill.slice_at(self.position) if self._fill is not None else None
-            if part is None:
-                if self._fill is None or not self._fill.is_coming(self.position):
-                    if self.stop is not None and self.position >= self.stop:
-                        return None
-                    raise Stranded(f"nobody brings byte {self.position}")
-                await self._fill.changed()
-                continue
-            offset = self.position - part.extent.start
-            if part.received > offset:
-                stop = part.received if self.stop is None else min(part.received, self.stop - part.extent.start)
-                return bytes(part.view[offset:stop])  # a copy: the buffer is reused
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            part.waiting.append(future)
-            await future
-        return None
-
-    def _stored_run(self) -> list[StoredExtent]:
-        found: list[StoredExtent] = []
-        position = self.position
-        while len(found) < _PIECES_MAX and (self.stop is None or position < self.stop):
-            extent = self._stored.at(position)
-            if extent is None:
-                break
-            found.append(extent)
-            position = extent.extent.stop
-        return found

@@ -97,6 +97,8 @@ class Fills:
     async def _stream(self, fill: Fill, lane: object, answer: Answer) -> None:
         try:
             await fill.stream(lane, answer)
+            if fill.is_parallel and fill.ranger is not None:
+                await fill.lane(fill.ranger)  # its connection is free for a slice now
         except OriginError as error:
             fill.is_broken = True
             log.warn("fill_broken", key=fill.stored.entry.key, message=str(error))
@@ -116,8 +118,8 @@ class Fills:
     def widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
         """Lets more lanes help a fill that is worth it, once lane 0 has proven to be slow."""
         is_long = fill.size is not None and fill.size >= SLICES_MIN * self._buffers.slice_bytes
-        if is_long and fill.is_partial_usable and lanes > 1 and not fill.is_widened:
-            fill.is_widened = True
+        if is_long and fill.is_partial_usable and lanes > 1 and fill.ranger is None:
+            fill.ranger = ranger
             self._tasks.start(self._widen(fill, ranger, lanes - 1), "widen")
 
     async def _widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:

@@ -2,14 +2,12 @@
 
 Not aiohttp's server here: its parser refuses methods that it does not know, drops trailers, inflates bodies and
 accepts `Transfer-Encoding` in forms that others read differently (`docs/architecture.md`). Heads are parsed by one
-regular expression a line; a chunked request body is h11's work.
+regular expression a line; so are chunked bodies, since h11 takes bare LF, obs-fold and endless extensions in them.
 """
 
 import re
 import time
 from collections.abc import Sequence
-
-import h11
 
 from nezha.errors import RequestError
 from nezha.model import Fields, Request
@@ -20,8 +18,14 @@ HEAD_MAX = 64 << 10
 _TARGET_MAX = 16 << 10
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rf"({_TOKEN}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)")
-# A field line without obs-fold, bare CR, NUL or other controls (RFC 9112 2.2, 5.2; RFC 9110 5.5).
-_FIELD_LINE = re.compile(rf"({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+# A field line without obs-fold, bare CR, NUL or other controls (RFC 9112 2.2, 5.2; RFC 9110 5.5). The space around the
+# value is taken off by `strip`: a pattern that does it takes cubic time on a value of spaces.
+_TEXT = r"[^\x00-\x08\x0a-\x1f\x7f]*"
+_FIELD_LINE = re.compile(rf"({_TOKEN}):({_TEXT})")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_CHUNK_LINE = re.compile(rf"0*([0-9a-fA-F]{{1,15}})[ \t]*(?:;{_TEXT})?")
+_CHUNK_LINE_MAX = 4 << 10
+_NO_TRAILERS = frozenset({"content-length", "host", "transfer-encoding"})  # they frame and route: RFC 9110 6.5.1
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+,;=%-]+)(?::(\d*))?")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{1,18}")
@@ -39,25 +43,26 @@ def parse_head(head: bytes, connection: Connection) -> Request:
         raise RequestError(505, f"HTTP/{major}.{minor} is not spoken here")
     if len(target) > _TARGET_MAX:
         raise RequestError(414, f"the request target is longer than {_TARGET_MAX} bytes")
-    items: list[tuple[str, str]] = []
-    for line in lines[1:]:
-        match = _FIELD_LINE.fullmatch(line)
-        if match is None:
-            raise RequestError(400, "a header line is malformed")
-        items.append((match[1], match[2]))
-    fields = Fields(items)
+    fields = Fields(map(_field, lines[1:]))
     if method == "CONNECT":
         raise RequestError(405, "CONNECT is not served: Nezha is no forward proxy")
     version = (1, min(int(minor), 1))
-    target, authority = _origin_form(target)
+    target, authority = _origin_form(method, target)
     fields, host = _host(fields, authority, version, tls=connection.is_tls)
     length, chunked = _framing(fields, version)
     return Request(method, target, fields, host, connection.client, connection.is_tls, version, length, chunked)
 
 
-def _origin_form(target: str) -> tuple[str, str | None]:
-    """RFC 9112 3.2: origin form as it is, absolute form split into its target and authority, `*`."""
-    if target.startswith("/") or target == "*":
+def _field(line: str) -> tuple[str, str]:
+    match = _FIELD_LINE.fullmatch(line)
+    if match is None:
+        raise RequestError(400, "a header line is malformed")
+    return match[1], match[2].strip(" \t")
+
+
+def _origin_form(method: str, target: str) -> tuple[str, str | None]:
+    """RFC 9112 3.2: origin form as it is, absolute form split into its target and authority, `*` for OPTIONS."""
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
         return target, None
     if match := _ABSOLUTE.fullmatch(target):
         rest = match[2].partition("#")[0]
@@ -70,11 +75,11 @@ def _host(fields: Fields, authority: str | None, version: tuple[int, int], *, tl
     values = fields.all("host")
     if len(values) > 1:
         raise RequestError(400, "more than one Host")
+    if not values and version >= (1, 1):
+        raise RequestError(400, "no Host")
     if authority is not None:
         fields = fields.with_field("Host", authority)
     elif not values:
-        if version >= (1, 1):
-            raise RequestError(400, "no Host")
         return fields, ""
     match = _AUTHORITY.fullmatch((authority if authority is not None else values[0]).lower())
     if match is None:
@@ -96,7 +101,7 @@ def _framing(fields: Fields, version: tuple[int, int]) -> tuple[int | None, bool
         return None, True
     if not lengths:
         return None, False
-    if len(set(lengths)) > 1 or not _LENGTH.fullmatch(lengths[0]):
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise RequestError(400, "the Content-Length is malformed")
     return int(lengths[0]), False
 
@@ -106,51 +111,78 @@ class Body:
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self._connection = connection
-        self._left = request.length or 0
-        self._chunks = _chunk_reader() if request.chunked else None
+        self._left = request.length or 0  # of the body, or of the chunk
+        self._is_chunked = request.chunked
+        self._is_in_chunk = False
+        self._trailers: list[tuple[str, str]] | None = None  # once the last chunk has come
+        self._trailers_left = HEAD_MAX
         self.trailers = Fields()
         self.is_done = not request.has_body
 
     async def read(self) -> bytes:
         """The next bytes; empty at the end. Raises RequestError where the framing breaks or the client leaves."""
         while not self.is_done:
-            data = self._take()
+            data = self._take_chunked() if self._is_chunked else self._take()
             if data or self.is_done:
                 return data
-            if not await self._connection.more() and not self._connection.inbox:
+            if not await self._connection.more():
                 raise RequestError(400, "the request's body ended early")
         return b""
 
     def _take(self) -> bytes:
-        if self._chunks is not None:
-            return self._take_chunked(self._chunks)
         data = self._connection.consume(min(self._left, len(self._connection.inbox)))
         self._left -= len(data)
-        self.is_done = self._left == 0
+        self.is_done = self._left == 0 and not self._is_chunked
         return data
 
-    def _take_chunked(self, reader: h11.Connection) -> bytes:
-        try:
-            if data := self._connection.consume(len(self._connection.inbox)):
-                reader.receive_data(data)
-            event = reader.next_event()
-        except h11.RemoteProtocolError as error:
-            raise RequestError(400, f"chunked body: {error}") from error
-        if isinstance(event, h11.Data):
-            return bytes(event.data)
-        if isinstance(event, h11.EndOfMessage):
-            self.is_done = True
-            trailers = ((n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers.raw_items())
-            self.trailers = Fields(trailers)
-            self._connection.inbox[:0] = reader.trailing_data[0]  # the next request's
+    def _take_chunked(self) -> bytes:
+        """What has come of a chunk; empty where more must come first, or at the end (RFC 9112 7.1)."""
+        if self._is_in_chunk and self._left:
+            return self._take()
+        while (line := self._line()) is not None:
+            if self._is_in_chunk:
+                if line:
+                    raise RequestError(400, "a chunk is longer than its size")
+                self._is_in_chunk = False
+            elif self._trailers is None:
+                self._begin_chunk(line)
+                if self._is_in_chunk:
+                    return self._take()
+            elif line:
+                self._trailers.append(_field(line))
+            else:
+                self._end()
+                break
         return b""
 
+    def _line(self) -> str | None:
+        """The next line of the framing, without its CRLF; None where it has not come yet."""
+        inbox = self._connection.inbox
+        most = 0 if self._is_in_chunk else _CHUNK_LINE_MAX if self._trailers is None else self._trailers_left
+        end = inbox.find(b"\r\n", 0, most + 2)
+        if end >= 0:
+            if self._trailers is not None:
+                self._trailers_left -= end
+            return self._connection.consume(end + 2)[:-2].decode("latin-1")
+        if len(inbox) >= most + 2 or b"\n" in inbox:
+            raise RequestError(400, "the chunked body's framing is malformed, or too long")
+        return None
 
-def _chunk_reader() -> h11.Connection:
-    reader = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX)
-    reader.receive_data(b"POST / HTTP/1.1\r\nHost: -\r\nTransfer-Encoding: chunked\r\n\r\n")
-    reader.next_event()
-    return reader
+    def _begin_chunk(self, line: str) -> None:
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise RequestError(400, "a chunk's size is malformed")
+        self._left = int(match[1], 16)
+        if self._left:
+            self._is_in_chunk = True
+        else:
+            self._trailers = []
+
+    def _end(self) -> None:
+        self.trailers = Fields(self._trailers or ())
+        if not _NO_TRAILERS.isdisjoint(self.trailers.names()):
+            raise RequestError(400, "a trailer that would frame or route the request")
+        self.is_done = True
 
 
 class Exchange:
@@ -219,14 +251,19 @@ class Exchange:
         """Sends some of the body out of files, by the pump. Raises PumpError; nothing has left unless it says so."""
         head = self._take_head()
         total = sum(piece.stop - piece.start for piece in pieces)
+        framed = head + b"%x\r\n" % total if self._is_chunked else head
         try:
-            await self._pump.send(self.connection, head, pieces)
+            await self._pump.send(self.connection, framed, pieces)
         except PumpError as error:
             if not error.has_begun:
                 self._head = head
+            elif self._is_chunked:
+                self.abort()  # a chunk that was announced cannot be taken back
             self._count(error.sent)
             raise
         self._count(total)
+        if self._is_chunked:
+            self.connection.write(b"\r\n")
 
     def _count(self, sent: int) -> None:
         self.body_bytes += sent
@@ -318,7 +355,7 @@ async def read_request(connection: Connection) -> Request | None:
             return parse_head(head[:-4], connection)
         if len(inbox) > HEAD_MAX:
             raise RequestError(431, f"the header is larger than {HEAD_MAX} bytes")
-        if b"\n" in inbox[:2] or b"\n\n" in inbox:
+        if _BARE_LF.search(inbox, max(0, seen - 1)):
             raise RequestError(400, "a line that does not end with CRLF")
         seen = len(inbox)
         if not await connection.more():
