@@ -84,6 +84,7 @@ class Server:
         self.cache_port = 0
         self.admission_port = 0
         self._closing = AsyncExitStack()
+        self._drained_at = 0.0
 
     async def open(self) -> None:
         """Opens the store and both ports. Raises StoreError; OSError where a port cannot be had."""
@@ -92,13 +93,13 @@ class Server:
             store = await Store.open(settings.cache, metrics)
             stack.push_async_callback(store.close)
             fills = Fills(store, Buffers(settings.cache.buffers, settings.cache.slice), metrics)
-            stack.push_async_callback(fills.close, settings.cache.drain)
+            stack.push_async_callback(self._end_fills, fills)
             pump = Pump()
             stack.push_async_callback(pump.aclose)
             origins = Origins(self._prepared.contexts, metrics, self._is_own)
             stack.push_async_callback(origins.close)
             listener = self._listener(store, fills, pump, origins)
-            stack.push_async_callback(listener.drain, settings.cache.drain)
+            stack.push_async_callback(self._drain, listener)
             self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
             await self._open_admission(stack)
             self._closing = stack.pop_all()
@@ -139,6 +140,16 @@ class Server:
         await site.start()
         self.admission_port = runner.addresses[0][1]
 
+    async def _drain(self, listener: Listener) -> None:
+        await listener.drain(self._left())
+
+    async def _end_fills(self, fills: Fills) -> None:
+        await fills.close(self._left())
+
+    def _left(self) -> float:
+        """Seconds of the grace time that are left: one for responses and fills together."""
+        return max(0.0, self._drained_at - time.monotonic())
+
     def _readiness(self) -> dict[str, bool]:
         return {"not draining": not self.is_draining, "listening": self.cache_port != 0}
 
@@ -152,6 +163,7 @@ class Server:
         """Drains and closes everything, in the order that the module's docstring gives."""
         self.is_draining = True
         started = time.monotonic()
+        self._drained_at = started + self._settings.cache.drain
         log.event("draining", seconds=self._settings.cache.drain)
         await self._closing.aclose()
         log.event("stopped", seconds=round(time.monotonic() - started, 3))

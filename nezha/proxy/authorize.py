@@ -78,7 +78,7 @@ class Authorizer:
             return Granted(Permission(entry.version, None), None)
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.answered_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
+        if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent), None)

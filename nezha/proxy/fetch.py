@@ -117,7 +117,10 @@ class Fetcher:
             case Freshen():
                 return Answered(answer, "not-modified")
             case Store() as decision:
-                stored = await self._version(ask, decision, context)
+                stored = None if lead.is_outdated else await self._version(ask, decision, context)
+                if stored is None or lead.is_outdated:
+                    await self._store.remove(str(ask.read.key))
+                    return Answered(answer, "invalidated")
                 fill = self._fills.start(stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
                 # From here on others find the fill.

@@ -68,6 +68,7 @@ class Fill:
         self.size = size
         # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
         self.is_partial_usable = size is not None and is_strong(stored.entry.fields.get("etag"))
+        self.may_complete = not self.is_partial_usable  # and becomes visible at its end
         self.may_store = True
         self.is_parallel = False  # a range lane has delivered a verified 206
         self.is_serial = False  # a range lane was refused: no more of them

@@ -27,6 +27,7 @@ class Lead:
     """A request on its way to the origin, and the bytes it asks for. Others may wait for its head, never its body."""
 
     span: Span
+    is_outdated: bool = False  # an unsafe request named its key: what its answer says was true before that
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def settle(self) -> None:
@@ -75,8 +76,16 @@ class Fills:
         return [
             fill.stored
             for fill in self._fills.values()
-            if fill.stored.entry.key == key and not fill.stored.is_current and not fill.is_partial_usable
+            if fill.stored.entry.key == key and not fill.stored.is_current and fill.may_complete
         ]
+
+    def invalidate(self, key: str) -> None:
+        """What is on its way under a key is not stored: an unsafe request may have changed it."""
+        for lead in self._leads.get(key, ()):
+            lead.is_outdated = True
+        for fill in self._fills.values():
+            if fill.stored.entry.key == key:
+                fill.may_complete = False
 
     def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Runs a leader's work in a task of the registry."""
@@ -109,7 +118,7 @@ class Fills:
             try:
                 while not fill.is_idle:
                     await fill.changed()
-                if not fill.is_partial_usable and fill.may_store and not fill.is_broken:
+                if fill.may_complete and fill.may_store and not fill.is_broken:
                     await self._store.complete(fill.stored, fill.stored.entry)
             finally:
                 del self._fills[fill.stored.entry.version]

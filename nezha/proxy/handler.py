@@ -134,6 +134,7 @@ class Handler:
 
     async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
         for key in keys:
+            self._fills.invalidate(key)
             await self._store.remove(key)
         if not keys:
             self._store.raise_epoch(bucket)

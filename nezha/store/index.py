@@ -173,7 +173,7 @@ class Index:
 
     # -- writes
 
-    def put_entries(self, key: str, entries: Sequence[Entry], *, loosened: Sequence[str] = ()) -> None:
+    def put_entries(self, key: str, entries: Sequence[Entry], loosened: Sequence[str] = ()) -> None:
         """Replaces what is stored under a key; `loosened` versions lost their entry by it."""
         with _translated(), self._cache.transact():
             for version in loosened:

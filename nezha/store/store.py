@@ -6,6 +6,7 @@ extent files in a few. The live form of an object (`Stored`) belongs to the even
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class Store:
         self._space = Space(settings.directory, settings.size, settings.min_free)
         self._hot = Hot(settings.memory)
         self._loading: dict[str, asyncio.Future[list[Stored]]] = {}
+        self._unwritten: Counter[str] = Counter()  # keys whose row is being written
         self._used: dict[str, float] = {}
         self._epochs: dict[tuple[str, str], float] = {}
         self._evicting = asyncio.Lock()
@@ -101,7 +103,9 @@ class Store:
 
     async def _load(self, key: str) -> list[Stored]:
         try:
-            loaded = await self._run(self._readers, _load, self._index, key)
+            # Behind a write of this very row, in its thread: what was dropped must not be read once more.
+            executor = self._writer if self._unwritten[key] else self._readers
+            loaded = await self._run(executor, _load, self._index, key)
         except StoreError as error:
             self._failed(error)
             return []
@@ -183,7 +187,7 @@ class Store:
         stored.entry = entry
         versions = self._hot.get(entry.key)
         if stored.is_current and versions:
-            self._submit(self._write_entries, entry.key, [each.entry for each in versions], [])
+            self._submit_entries(entry.key, versions, [])
 
     async def put(self, stored: Stored, extent: Extent, view: memoryview) -> StoredExtent:
         """Stores the bytes of an extent: staged, renamed, then its row. Raises StoreError; then nothing is left."""
@@ -245,12 +249,20 @@ class Store:
         else:
             self._hot.forget(key)
         loosened = [old.entry.version for old in gone]
-        self._submit(self._write_entries, key, [each.entry for each in versions], loosened)
+        self._submit_entries(key, versions, loosened)
         for old in gone:
             self._settle(old)
 
-    def _write_entries(self, key: str, entries: list[Entry], loosened: list[str]) -> None:
-        self._index.put_entries(key, entries, loosened=loosened)
+    def _submit_entries(self, key: str, versions: list[Stored], loosened: list[str]) -> None:
+        self._unwritten[key] += 1
+        entries = [each.entry for each in versions]
+        written = self._queue(self._index.put_entries, key, entries, loosened)
+        written.add_done_callback(lambda _: self._written(key))
+
+    def _written(self, key: str) -> None:
+        self._unwritten[key] -= 1
+        if not self._unwritten[key]:
+            del self._unwritten[key]
 
     def _settle(self, stored: Stored) -> None:
         """Removes the extents of a version that is neither current nor read."""
@@ -336,12 +348,17 @@ class Store:
 
     def _submit(self, work: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
         """Gives an index write to its thread, in order; its failure is counted."""
+        _ = self._queue(work, *args)
 
-        def done(future: "asyncio.Future[object]") -> None:
+    def _queue(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> "asyncio.Future[T]":
+
+        def done(future: "asyncio.Future[T]") -> None:
             if not future.cancelled() and isinstance(error := future.exception(), Exception):
                 self._failed(error)
 
-        asyncio.get_running_loop().run_in_executor(self._writer, work, *args).add_done_callback(done)
+        future = asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
+        future.add_done_callback(done)
+        return future
 
     def _failed(self, error: Exception) -> None:
         kind = "full" if isinstance(error, StoreFull) else "corrupt" if isinstance(error, ExtentCorrupt) else "io"

@@ -251,3 +251,35 @@ async def test_url_forms_of_one_bucket_share_one_object(tmp_path: Path) -> None:
                 assert (await nezha.get(path, host=host)).body == pattern(SIZE)
             assert nezha.metric("nezha_origin_bytes_total") == SIZE
             assert nezha.metric("nezha_store_objects") == 1
+
+
+async def test_a_write_during_a_fill_keeps_what_it_brings_out_of_the_store(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        for path, etag in (("/strong", '"v1"'), ("/weak", 'W/"v1"')):
+            origin.serve(path, Object(body=Pattern(SIZE, 1), etag=etag))
+            going = asyncio.Event()
+            origin.fault(path, Fault(hold=going, hold_after=1_000_000), nth=1)
+            async with running(tmp_path / path[1:], s3(origin, fresh="1d", grant="1d")) as nezha:
+                async with await nezha.client() as leader, await nezha.client() as writer:
+                    await leader.send(request_bytes("GET", path, BUCKET_HOST))
+                    await origin.held()
+                    await writer.exchange(request_bytes("PUT", path, BUCKET_HOST, body=b"new"))
+                    going.set()
+                    assert (await leader.read_response()).body == pattern(SIZE, 1)
+                await nezha.quiet()
+                assert (await nezha.get(path, host=BUCKET_HOST)).body == b"new"
+
+
+async def test_an_answer_from_before_a_write_is_not_stored(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.serve("/k", Object(body=b"old"))
+        going = asyncio.Event()
+        origin.fault("/k", Fault(hold=going), nth=1)
+        async with running(tmp_path, s3(origin, fresh="1d", grant="1d")) as nezha:
+            async with await nezha.client() as leader, await nezha.client() as writer:
+                await leader.send(request_bytes("GET", "/k", BUCKET_HOST))
+                await origin.held()
+                await writer.exchange(request_bytes("PUT", "/k", BUCKET_HOST, body=b"new"))
+                going.set()
+                await leader.read_response()
+            assert (await nezha.get("/k", host=BUCKET_HOST)).body == b"new"
