@@ -54,12 +54,13 @@ class Fields:
         return Fields(item for item in self.items if item[0].lower() not in dropped)
 
     def with_field(self, name: str, value: str) -> "Fields":
-        """The same fields with `name` set to `value`: in place where it stands, else at the end."""
+        """The same fields with `name` set to `value`: in place of its first line, else at the end."""
         lower = name.lower()
         if lower not in self._index:
             return Fields((*self.items, (name, value)))
-        kept = [(n, value if n.lower() == lower else v) for n, v in self.items]
-        return Fields(kept)
+        first = next(number for number, item in enumerate(self.items) if item[0].lower() == lower)
+        rest = (item for item in self.items[first + 1 :] if item[0].lower() != lower)
+        return Fields((*self.items[:first], (self.items[first][0], value), *rest))
 
 
 class Extent(NamedTuple):
@@ -115,7 +116,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The primary cache key: where the object lives, and its name decoded once."""
+    """The primary cache key: where the object lives, and its name decoded once.
+
+    Its text names it in the store, so that no two keys share one: neither `route` nor `bucket` holds a slash, and
+    what follows the last `#` is the version.
+    """
 
     route: str
     bucket: str
@@ -123,8 +128,10 @@ class Key:
     version: str = ""
 
     def __str__(self) -> str:
-        suffix = f"#{self.version}" if self.version else ""
-        return f"{self.route}/{self.bucket}/{self.object}{suffix}"
+        text = f"{self.route}/{self.bucket}/{self.object}"
+        if not self.version and "#" not in self.object:
+            return text
+        return f"{text}#{self.version.replace('%', '%25').replace('#', '%23')}"
 
 
 @dataclass(frozen=True, slots=True)

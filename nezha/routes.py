@@ -54,8 +54,10 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._hosts: dict[str, list[Route]] = {}
+        self._names: dict[str, list[Route]] = {}
         for route in routes:
             self._hosts.setdefault(route.host, []).append(route)
+            self._names.setdefault(name_of(route.host), []).append(route)
 
     @property
     def hosts(self) -> list[str]:
@@ -65,24 +67,31 @@ class Routes:
     @property
     def names(self) -> list[str]:
         """The configured host names and IP literals, without ports, each once."""
-        return list(dict.fromkeys(name_of(host) for host in self._hosts))
+        return list(self._names)
 
     def all(self, host: str) -> list[Route]:
         """The routes of one configured host: several where origins share a store's name."""
         return self._hosts[host]
 
     def find(self, host: str) -> Route | None:
-        """A route of `host` (an authority), whatever the bucket; None where the host is no origin's."""
-        routes = self._hosts.get(host) or self._hosts.get(name_of(host))
+        """A route of `host` (an authority, or a name on any port), whatever the bucket; None where there is none."""
+        routes = self._hosts.get(host) or self._hosts.get(_without_port(host)) or self._names.get(host)
         return routes[0] if routes else None
 
     def route(self, request: Request) -> Route | None:
-        """The route of a request: where several origins share a store's name, its bucket decides."""
-        routes = self._hosts.get(request.host) or self._hosts.get(name_of(request.host)) or []
-        for route in routes if len(routes) > 1 else ():
+        """The route of a request: where several origins share a store's name, its bucket decides.
+
+        Its host says no port where that is the scheme's own, though the settings may.
+        """
+        whole = f"{request.host}:{_DEFAULT_PORTS['https' if request.tls else 'http']}"
+        hosts = (request.host, whole, _without_port(request.host))
+        routes = next((self._hosts[host] for host in hosts if host in self._hosts), [])
+        if len(routes) <= 1:
+            return routes[0] if routes else None
+        for route in routes:
             if route.dialect.bucket_of(route.place, request) in route.place.buckets:
                 return route
-        return routes[0] if routes else None
+        return next((route for route in routes if not route.place.buckets), routes[0])
 
 
 def name_of(authority: str) -> str:
@@ -90,6 +99,11 @@ def name_of(authority: str) -> str:
     if authority.startswith("["):
         return authority[1:].partition("]")[0]
     return authority.partition(":")[0] if authority.count(":") <= 1 else authority
+
+
+def _without_port(authority: str) -> str:
+    name = name_of(authority)
+    return f"[{name}]" if ":" in name else name
 
 
 def agrees(sni: str | None, authority: str) -> bool:

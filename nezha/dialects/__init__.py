@@ -96,6 +96,6 @@ HARMLESS_HEADERS = frozenset(
     forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
     max-forwards origin pragma priority proxy-connection purpose range referer save-data sec-ch-ua
     sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user te
-    traceparent tracestate upgrade upgrade-insecure-requests user-agent via x-forwarded-for x-forwarded-host
-    x-forwarded-proto x-real-ip x-request-id""".split()
+    traceparent tracestate upgrade upgrade-insecure-requests user-agent via x-forwarded-for x-forwarded-proto
+    x-real-ip x-request-id""".split()
 )

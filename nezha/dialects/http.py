@@ -15,7 +15,13 @@ _SECRET_SCHEMES = frozenset({"basic", "bearer", "token", "apikey"})
 # RFC 9111 binds here, so that an unlisted header selects a variant by Vary or does nothing; but one whose name
 # speaks of a secret may decide who reads what, and Nezha cannot know how long it holds.
 _SPEAKS_OF_A_SECRET = re.compile(
-    r"auth|cookie|credential|key|password|passwd|secret|session|signature|token|jwt|csrf|identity|user-id|account"
+    r"account|auth|bearer|cert|cookie|credential|dpop|email|identity|jwt|key|pass(?:w|code|phrase|$)|principal|pwd"
+    r"|secret|session|signature|tenant|token|user(?!-agent)|\bsid\b|[cx]srf"
+)
+# By these a request asks for something else than its line says, where an origin believes them.
+_REWRITES = frozenset(
+    """x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-host
+    x-http-method x-http-method-override x-method-override x-original-host x-original-url x-rewrite-url""".split()
 )
 _MAY_SET = frozenset({"range", "if-match", "if-none-match", "if-modified-since"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -42,6 +48,8 @@ class Http:
             return Pass("method") if request.method in _SAFE else Write((key,), (place.route, request.host))
         if request.has_body:
             return Pass("body")
+        if not _REWRITES.isdisjoint(request.fields.names()):
+            return Pass("rewrite")
         credential = _credential(place, request)
         return Pass("credential") if credential is None else Read(key, credential, _may_set(request))
 

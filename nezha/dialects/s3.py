@@ -7,7 +7,7 @@ sign Range where they send one, so that it must go out as it is.
 
 import calendar
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Kind, Pass, Place, Read, Write
@@ -23,7 +23,8 @@ _PRESIGNED_V4 = frozenset(
     x-amz-security-token x-amz-region-set""".split()
 )
 _PRESIGNED_V2 = frozenset({"awsaccesskeyid", "signature", "expires", "x-amz-security-token"})
-_READ_PARAMETERS = frozenset({"versionid", "x-id"})  # x-id only names the operation
+_READ_PARAMETERS = frozenset({"versionId", "x-id"})  # x-id only names the operation
+_NAMED_WRITES = frozenset({"PUT", "DELETE", "POST"})  # POST: the steps of a multipart upload
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
 _AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
@@ -44,6 +45,8 @@ class S3:
         stores = [origin.endpoint.lower()] if origin.endpoint else _public_stores(origin)
         places = {store: Place(origin.name, "", named) for store in (*stores, *(h.lower() for h in origin.hosts))}
         for store in stores:
+            if _is_address(store):
+                continue  # an address has no names under it
             places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in origin.buckets}
         return places
 
@@ -52,7 +55,7 @@ class S3:
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
         bucket = self.bucket_of(place, request)
-        if place.buckets and bucket not in place.buckets:
+        if not bucket or "/" in bucket or (place.buckets and bucket not in place.buckets):
             return Pass("bucket")
         path = request.path.removeprefix("/")
         name = _decoded(path if place.bucket else path.partition("/")[2])
@@ -60,8 +63,9 @@ class S3:
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":
                 return Pass("method")
-            is_named = bool(name) and request.method in {"PUT", "DELETE"}
-            keys = (Key(place.route, bucket, name),) if is_named else ()
+            is_named = name and request.method in _NAMED_WRITES and "delete" not in dict(parameters)
+            versions = dict.fromkeys(("", *_versions(parameters))) if is_named else ()
+            keys = tuple(Key(place.route, bucket, name, version) for version in versions)
             return Write(keys, (place.route, bucket))
         if not name:
             return Pass("list")
@@ -69,10 +73,10 @@ class S3:
             return Pass("body")
         if any(header.startswith(_PER_CALLER) for header in request.fields.names()):
             return Pass("sse-c")
-        credential = _credential(request, {n.lower(): v for n, v in parameters})
+        credential = _credential(request, parameters)
         if isinstance(credential, Pass):
             return credential
-        version = next((value for parameter, value in parameters if parameter == "versionId"), "")
+        version = "".join(_versions(parameters))  # at most one: else the parameters were refused
         return Read(Key(place.route, bucket, name, version), credential, _may_set(request, credential))
 
 
@@ -80,6 +84,15 @@ def _public_stores(origin: OriginSettings) -> list[str]:
     if not origin.buckets:
         return []
     return [f"s3.{_PUBLIC}", *(f"s3.{region}.{_PUBLIC}" for region in origin.regions)]
+
+
+def _is_address(authority: str) -> bool:
+    """Whether it is an IP literal: IPv6 stands in brackets, and no name ends in a label of digits only."""
+    return authority.startswith("[") or authority.partition(":")[0].rpartition(".")[2].isdigit()
+
+
+def _versions(parameters: Sequence[tuple[str, str]]) -> list[str]:
+    return [value for name, value in parameters if name == "versionId"]
 
 
 def _decoded(text: str) -> str:
@@ -93,29 +106,38 @@ def _may_set(request: Request, credential: Credential) -> frozenset[str]:
     return free - own  # a client's own condition goes out alone
 
 
-def _credential(request: Request, parameters: Mapping[str, str]) -> Credential | Pass:
+def _credential(request: Request, parameters: Sequence[tuple[str, str]]) -> Credential | Pass:
     """What the caller shows, or why the request passes."""
-    names = parameters.keys() - _READ_PARAMETERS
-    unlisted = sorted(set(request.fields.names()) - _HARMLESS_S3 - {"authorization", "x-amz-security-token"})
-    material = [request.host, request.target, *(f"{n}: {request.fields.get(n)}" for n in unlisted)]
+    values = {name.lower(): value for name, value in parameters}
+    if len(values) < len(parameters) or "" in _versions(parameters):
+        return Pass("parameters")  # which of two counts, only the store knows
+    names = {name.lower() for name, _ in parameters if name not in _READ_PARAMETERS}
+    unlisted = sorted(set(request.fields.names()) - _HARMLESS_S3 - {"authorization"})
     authorization = request.fields.get("authorization")
     if authorization is not None:
-        return Pass("parameters") if names else _from_header(request, authorization, material)
+        return Pass("parameters") if names else _from_header(request, authorization, _lines(request, unlisted))
     if "x-amz-signature" in names and names <= _PRESIGNED_V4:
-        signed = frozenset(parameters.get("x-amz-signedheaders", "").lower().split(";"))
-        material += [f"{name}: {request.fields.get(name)}" for name in sorted(signed)]
-        return Credential(Kind.SECRET, "\n".join(material), expires_at=_expiry_v4(parameters), signed=signed)
+        signed = frozenset(values.get("x-amz-signedheaders", "").lower().split(";"))
+        return _presigned(request, signed.union(unlisted), _expiry_v4(values), signed)
     if "signature" in names and names <= _PRESIGNED_V2:
-        expires = parameters.get("expires", "")
-        return Credential(Kind.SECRET, "\n".join(material), expires_at=float(expires) if expires.isdigit() else 0.0)
+        # Version 2 signs these where they are there, without saying so.
+        covered = {name for name in request.fields.names() if name.startswith("x-amz-") or name == "content-type"}
+        return _presigned(request, covered.union(unlisted), _seconds(values.get("expires", "")), frozenset())
     if names:
         return Pass("parameters")
-    if unlisted or "x-amz-security-token" in request.fields:
-        return Pass("credential")
-    return ANONYMOUS
+    return Pass("credential") if unlisted else ANONYMOUS
 
 
-def _from_header(request: Request, authorization: str, material: list[str]) -> Credential | Pass:
+def _lines(request: Request, names: Iterable[str]) -> list[str]:
+    return [f"{name}: {request.fields.get(name)}" for name in names]
+
+
+def _presigned(request: Request, covered: Iterable[str], expires_at: float, signed: frozenset[str]) -> Credential:
+    material = "\n".join((request.host, request.target, *_lines(request, sorted(covered))))
+    return Credential(Kind.SECRET, material, expires_at=expires_at, signed=signed)
+
+
+def _from_header(request: Request, authorization: str, unlisted: list[str]) -> Credential | Pass:
     token = request.fields.get("x-amz-security-token") or ""
     scheme, _, rest = authorization.partition(" ")
     if scheme in {"AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"}:
@@ -127,13 +149,20 @@ def _from_header(request: Request, authorization: str, material: list[str]) -> C
     if scheme == "AWS":
         return Credential(Kind.PROOF, authorization, f"{rest.partition(':')[0]}\n{token}")
     if scheme.lower() == "bearer":
-        return Credential(Kind.SECRET, "\n".join([*material[2:], authorization]))
+        return Credential(Kind.SECRET, "\n".join((*unlisted, authorization)))
     return Pass("credential")
 
 
 def _expiry_v4(parameters: Mapping[str, str]) -> float:
     """When a presigned URL ends, in seconds since the epoch; 0 (long ago) where it does not say."""
-    match, lasts = _AMZ_DATE.fullmatch(parameters.get("x-amz-date", "")), parameters.get("x-amz-expires", "")
-    if match is None or not (lasts.isascii() and lasts.isdigit()):
+    match, lasts = _AMZ_DATE.fullmatch(parameters.get("x-amz-date", "")), _seconds(parameters.get("x-amz-expires", ""))
+    if match is None or not lasts:
         return 0.0
-    return float(calendar.timegm(tuple(int(group) for group in match.groups())) + int(lasts[:9]))
+    try:
+        return calendar.timegm(tuple(int(group) for group in match.groups())) + lasts
+    except ValueError:  # a month 13
+        return 0.0
+
+
+def _seconds(digits: str) -> float:
+    return float(digits) if digits.isascii() and digits.isdigit() else 0.0

@@ -9,12 +9,15 @@ touches the `SSLObject`: reading is paused and the transport's buffer is empty (
 """
 
 import asyncio
+import fcntl
 import os
 import socket
 import ssl
+import struct
+import termios
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 _INBOX_HIGH = 256 << 10
@@ -38,6 +41,10 @@ class Wire(ABC):
     @abstractmethod
     def flush(self) -> bool:
         """Sends what was taken but not sent; whether nothing is left."""
+
+    def rest(self) -> bytes:
+        """What was taken but not sent: it must leave before anything else does."""
+        return b""
 
 
 class PlainWire(Wire):
@@ -113,9 +120,15 @@ class TlsWire(Wire):
                 return False
             self._unsent = self._unsent[sent:]
 
+    def rest(self) -> bytes:
+        return bytes(self._unsent) + self._outgoing.read()
+
 
 class Connection(asyncio.Protocol):
     """A plain connection. `inbox` holds what came and was not consumed yet; it is bounded by pausing."""
+
+    stall_seconds = 60.0  # a client that takes no byte for so long is gone
+    linger_seconds = 5.0  # how long a client may take to see that nobody reads on
 
     def __init__(self, transport: asyncio.Transport, *, client: str) -> None:
         self.transport = transport
@@ -130,6 +143,8 @@ class Connection(asyncio.Protocol):
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._is_full = False
+        self._is_deaf = False
+        self.lingers = False  # the client may still be sending what nobody will read
         self.on_lost: asyncio.Task[None] | None = None  # cancelled when the client is gone
 
     @property
@@ -140,7 +155,8 @@ class Connection(asyncio.Protocol):
     # -- inbound
 
     def data_received(self, data: bytes) -> None:
-        self._arrived(data)
+        if not self._is_deaf:
+            self._arrived(data)
 
     def _arrived(self, data: bytes) -> None:
         self.inbox += data
@@ -175,7 +191,7 @@ class Connection(asyncio.Protocol):
         return taken
 
     def _read(self, on: bool) -> None:
-        if on is self._is_reading or self.is_closed or self._has_wire:
+        if on is self._is_reading or self._has_wire or self.is_ending:
             return
         self._is_reading = on
         if on:
@@ -191,7 +207,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Queues bytes; `drain` bounds the queue. The bytes may be reused once this returns: pass a copy."""
-        self.transport.write(data)
+        if not self.is_ending:
+            self.transport.write(data)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -202,22 +219,31 @@ class Connection(asyncio.Protocol):
             self._room.set_result(None)
 
     async def drain(self) -> None:
-        """Waits while the queue is above its mark. Raises ConnectionResetError where the client is gone."""
+        """Waits while the queue is above its mark. Raises ConnectionResetError where the client is gone, or stalls."""
         if self.is_closed:
             raise ConnectionResetError("the client is gone")
         if self._is_full:
             self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            await progress(self._room, self._unsent_bytes, self.stall_seconds)
+
+    def _unsent_bytes(self) -> int:
+        handle = self.transport.get_extra_info("socket")
+        if self.is_closed or handle is None or handle.fileno() < 0:
+            return 0
+        return self.transport.get_write_buffer_size() + queued_bytes(handle.fileno())
 
     async def flush(self) -> None:
-        """Waits until the transport holds nothing."""
+        """Waits until the transport holds nothing. Raises ConnectionResetError."""
+        if self.is_ending:
+            return
         self.transport.set_write_buffer_limits(high=0)
         try:
             while self.transport.get_write_buffer_size():
                 self._is_full = True
                 await self.drain()
         finally:
-            self.transport.set_write_buffer_limits()
+            if not self.is_ending:
+                self.transport.set_write_buffer_limits()
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
@@ -225,34 +251,68 @@ class Connection(asyncio.Protocol):
         self._read(False)
         await self.flush()
         handle = self.transport.get_extra_info("socket")
-        if self.is_closed or handle is None or handle.fileno() < 0:
+        if self.is_ending or handle is None or handle.fileno() < 0:
             raise ConnectionResetError("the client is gone")
         # uvloop lets nobody watch the transport's own descriptor, and it may be closed under a thread.
         fd = os.dup(handle.fileno())
+        wire = self._make_wire(fd)
         self._has_wire = True
         try:
-            yield self._make_wire(fd)
+            yield wire
         finally:
             self._has_wire = False
             os.close(fd)
-            if not self.is_closed:
-                self._read(True)
+            if not self.is_ending and (rest := wire.rest()):
+                self.transport.write(rest)  # part of a record: without it the client can read nothing that follows
+            self._read(True)
 
     def _make_wire(self, fd: int) -> Wire:
         return PlainWire(fd)
 
     # -- end
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection has ended, or will without anybody's doing."""
+        return self.is_closed or self.transport.is_closing()
+
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether nothing waits to be taken by the client's kernel."""
+        return self.is_ending or not self.transport.get_write_buffer_size()
+
+    async def end(self) -> None:
+        """Ends the connection once the client has taken what was written. Raises ConnectionResetError.
+
+        A client that may still be sending is listened to for a while: to close over unread bytes sends RST, which
+        destroys an answer on its way.
+        """
+        await self.flush()
+        if (self.lingers or self.inbox) and not self.is_ending:
+            self._is_deaf = True
+            self.inbox.clear()
+            self._end_half()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.linger_seconds):
+                    while await self.more():
+                        pass
+        self.close()
+
+    def _end_half(self) -> None:
+        self.transport.write_eof()
+
     def close(self) -> None:
-        """Ends the connection once what was written has been sent."""
+        """Ends the connection; what was written may still be sent."""
         if not self.is_closed:
             self.transport.close()
 
     def abort(self) -> None:
         """Ends the connection at once: the client sees that its answer was cut."""
-        if not self.is_closed:
+        if self.is_closed:
+            return
+        if not self.transport.is_closing():
             _reset_on_close(self.transport)
-            self.transport.abort()
+        self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
@@ -261,6 +321,24 @@ class Connection(asyncio.Protocol):
             self._room.set_exception(ConnectionResetError("the client is gone"))
         if self.on_lost is not None:
             self.on_lost.cancel()
+
+
+async def progress(future: "asyncio.Future[None]", unsent_bytes: Callable[[], int], seconds: float) -> None:
+    """Waits for `future`. Raises ConnectionResetError where the client takes no byte for so many seconds meanwhile."""
+    try:
+        while True:
+            before = unsent_bytes()
+            if (await asyncio.wait({future}, timeout=seconds))[0]:
+                return future.result()
+            if unsent_bytes() >= before:
+                raise ConnectionResetError("the client takes no bytes")
+    finally:
+        future.cancel()
+
+
+def queued_bytes(fd: int) -> int:
+    """What the kernel holds of a socket's outgoing bytes: a slow reader is seen here long before there is room again."""
+    return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
 
 
 def _reset_on_close(transport: asyncio.Transport) -> None:
@@ -291,6 +369,8 @@ class TlsConnection(Connection):
         await self._opened
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self._incoming.write(data)
         if not self.is_open and not self._shake():
             return
@@ -338,19 +418,26 @@ class TlsConnection(Connection):
             self.transport.write(self._outgoing.read())
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._tls.write(data)
-        self._send()
+        if not self.is_ending:
+            self._tls.write(data)
+            self._send()
 
     def _make_wire(self, fd: int) -> Wire:
         return TlsWire(fd, self._tls, self._outgoing)
 
+    def _end_half(self) -> None:
+        self._notify()
+        super()._end_half()
+
+    def _notify(self) -> None:
+        """Sends close_notify; the client's is not waited for."""
+        with suppress(ssl.SSLError):
+            self._tls.unwrap()
+        self._send()
+
     def close(self) -> None:
-        if not self.is_closed and self.is_open and not self._has_wire:
-            try:
-                self._tls.unwrap()
-            except ssl.SSLError:
-                pass  # its close_notify is in the BIO; the client's is not waited for
-            self._send()
+        if self.is_open and not (self._has_wire or self._is_deaf or self.is_ending):
+            self._notify()
         super().close()
 
     def connection_lost(self, error: Exception | None) -> None:

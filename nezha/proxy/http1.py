@@ -13,6 +13,7 @@ from nezha.errors import RequestError
 from nezha.model import Fields, Request
 from nezha.proxy.connection import Connection
 from nezha.proxy.pump import Piece, Pump, PumpError
+from nezha.semantics.headers import end_to_end
 
 HEAD_MAX = 64 << 10
 _TARGET_MAX = 16 << 10
@@ -198,6 +199,7 @@ class Exchange:
         self._pump = pump
         self._head = b""
         self._is_chunked = False
+        self._has_continued = False
         self._left: int | None = 0
         self.keeps_alive = _keeps_alive(request)
 
@@ -209,7 +211,8 @@ class Exchange:
     async def interim(self, status: int, fields: Fields) -> None:
         """Sends a 1xx head (never to HTTP/1.0, RFC 9110 15.2)."""
         if self.request.version >= (1, 1) and not self.has_started:
-            self.connection.write(format_head(status, "", fields))
+            self._has_continued = self._has_continued or status == 100
+            self.connection.write(format_head(status, "", end_to_end(fields)))
             await self.connection.drain()
 
     def start(self, status: int, fields: Fields, *, length: int | None, reason: str = "") -> None:
@@ -224,13 +227,15 @@ class Exchange:
         if length is not None and status != 204 and not (status == 304 and length == 0):
             items = [item for item in items if item[0].lower() != "content-length"]
             items.append(("Content-Length", str(length)))
+        elif has_body or status == 204:  # another framing follows, or none may
+            items = [item for item in items if item[0].lower() != "content-length"]
         self._left = length if has_body else 0
         self._is_chunked = has_body and length is None and self.request.version >= (1, 1)
         if self._is_chunked:
             items.append(("Transfer-Encoding", "chunked"))
         elif has_body and length is None:
             self.keeps_alive = False
-        if not self.body.is_done and not self.request.chunked and (self.request.length or 0) > _INBOX_REST:
+        if not self.body.is_done and not self._may_discard():
             self.keeps_alive = False
         if not self.keeps_alive:
             items.append(("Connection", "close"))
@@ -288,6 +293,11 @@ class Exchange:
         await self.connection.drain()
         if not self.body.is_done:
             self.keeps_alive = self.keeps_alive and await self._discard()
+
+    def _may_discard(self) -> bool:
+        """Whether what is left of the request's body is worth reading, and will come at all (RFC 9110 10.1.1)."""
+        is_awaited = "expect" not in self.request.fields or self._has_continued
+        return is_awaited and (self.request.chunked or (self.request.length or 0) <= _INBOX_REST)
 
     async def _discard(self) -> bool:
         """Reads what little is left of a body that nobody wanted, so that the next request can follow."""

@@ -41,7 +41,7 @@ class _Sniff(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport_of(transport)
-        if not self._listener.admit():
+        if not self._listener.admit(self._transport):
             self._transport.abort()
             return
         loop = asyncio.get_running_loop()
@@ -72,6 +72,8 @@ class _Sniff(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
+        if self._transport is not None:
+            self._listener.forget(self._transport)
 
 
 class Listener:
@@ -86,6 +88,7 @@ class Listener:
         self._splice = splice
         self._limit = limit
         self._server: asyncio.Server | None = None
+        self._strangers: set[asyncio.Transport] = set()  # whose kind is not known yet
         self._connections: set[Connection] = set()
         self._tasks = Tasks()
         self._is_draining = False
@@ -99,9 +102,16 @@ class Listener:
         port = self._server.sockets[0].getsockname()[1]
         return int(port)
 
-    def admit(self) -> bool:
+    def admit(self, transport: asyncio.Transport) -> bool:
         """Whether one more connection is looked at; past twice the limit not even a 503 is said."""
-        return len(self._connections) < 2 * self._limit
+        if len(self._connections) + len(self._strangers) >= 2 * self._limit:
+            return False
+        self._strangers.add(transport)
+        return True
+
+    def forget(self, transport: asyncio.Transport) -> None:
+        """A connection has ended before its kind was known."""
+        self._strangers.discard(transport)
 
     def accept(self, transport: asyncio.Transport, hello: Hello | None, data: bytes) -> None:
         """Takes over a connection whose kind is known; `data` came already."""
@@ -122,7 +132,11 @@ class Listener:
             self._tasks.start(self._mint(transport, hello.sni, client, data), "mint")
 
     async def _mint(self, transport: asyncio.Transport, sni: str | None, client: str, data: bytes) -> None:
-        context = await self._leaves.context(sni)
+        try:
+            context = await self._leaves.context(sni)
+        except BaseException:
+            transport.abort()
+            raise
         if transport.is_closing():
             return
         if context is None:
@@ -134,6 +148,7 @@ class Listener:
 
     def _take(self, connection: C, data: bytes, serve: Callable[[C], Awaitable[None]]) -> None:
         connection.transport.set_protocol(connection)
+        self._strangers.discard(connection.transport)
         self._connections.add(connection)
         self._tasks.start(self._own(connection, serve), "connection")
         connection.data_received(data)
@@ -142,11 +157,13 @@ class Listener:
         connection.on_lost = asyncio.current_task()
         try:
             await serve(connection)
+            await connection.end()
         except ConnectionError:
             pass  # the client left: the log line of its request says so
         finally:
             connection.on_lost = None
-            connection.close()
+            if not connection.is_ending:
+                connection.abort()  # an answer that was not finished must not look whole
             self._connections.discard(connection)
 
     async def _serve_tls(self, connection: TlsConnection) -> None:
@@ -157,7 +174,7 @@ class Listener:
     async def _serve(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         keeps_alive = True
-        while keeps_alive and not self._is_draining:
+        while keeps_alive:
             wait = HEAD_SECONDS if connection.inbox else IDLE_SECONDS
             connection.deadline = loop.time() + wait
             try:
@@ -172,14 +189,15 @@ class Listener:
             if len(self._connections) > self._limit:
                 exchange.keeps_alive = False
                 await exchange.answer(503, "too many connections\n", ("Retry-After", "1"))
-                return
-            if self._is_draining:
-                exchange.keeps_alive = False
-            await self._handle(exchange)
-            keeps_alive = exchange.keeps_alive
+            else:
+                exchange.keeps_alive = exchange.keeps_alive and not self._is_draining
+                await self._handle(exchange)
+            connection.lingers = not exchange.body.is_done
+            keeps_alive = exchange.keeps_alive and not self._is_draining
 
     async def _refuse(self, connection: Connection, error: NezhaError) -> None:
         """Answers a head that cannot be understood; where it ended is unknown, so the connection ends."""
+        connection.lingers = True
         log.event("bad_request", client=connection.client, status=error.status, message=str(error))
         body = f"{error}\n".encode()
         fields = Fields(
@@ -195,20 +213,29 @@ class Listener:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = loop.time()
             for connection in [each for each in self._connections if each.deadline and each.deadline < now]:
-                connection.close() if not connection.inbox else connection.abort()
+                if connection.inbox or connection.is_ending or not connection.has_sent_all:
+                    connection.abort()
+                else:
+                    connection.close()
 
     async def drain(self, seconds: float) -> None:
-        """Stops accepting, lets running responses end for as long as allowed, then ends the rest."""
+        """Lets running responses end for as long as allowed, then ends the rest.
+
+        While there are any the port stays open, so that whoever has not heard yet is answered, once a connection;
+        readiness says no meanwhile.
+        """
         self._is_draining = True
-        if self._server is not None:
-            self._server.close()
         for connection in list(self._connections):
             if connection.deadline is not None:  # between two requests
                 connection.close()
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._connections and loop.time() < until:
+        while any(each.deadline is None for each in self._connections) and loop.time() < until:
             await asyncio.sleep(0.02)
+        if self._server is not None:
+            self._server.close()
+        for stranger in list(self._strangers):
+            stranger.abort()
         for connection in list(self._connections):
             connection.abort()
         await self._tasks.cancel()

@@ -34,55 +34,58 @@ class Passthrough:
             answer = await self._origins.fetch(route, request.method, head, exchange.interim)
             await self.relay(exchange, route, answer, cache_status)
             return answer.head.status
-        call = await self._origins.call(route, request.method, head, new=True)
-        sending = Tasks()
-        sending.start(self._send_body(exchange, call), "request-body")
+        tasks = Tasks()
         try:
-            # The origin may answer before the body has come to its end, or refuse it (Expect).
-            answer = await call.answer(exchange.interim)
+            with self._origins.answering(route):
+                call = await self._origins.call(route, request.method, head, has_body=True)
+                sending = tasks.start_for(self._send_body(exchange, call), "request-body")
+                # The origin may answer before the body has come to its end, or refuse it (Expect).
+                answer = await self._answer(exchange, call, sending)
             self._metrics.count("origin_requests", route.name, str(answer.head.status))
+            if not exchange.body.is_done:
+                exchange.keeps_alive = False  # nobody will have read the rest of it
             await self.relay(exchange, route, answer, cache_status)
         finally:
-            await sending.cancel()
+            await tasks.cancel()
         return answer.head.status
 
-    async def _send_body(self, exchange: Exchange, call: Call) -> None:
+    async def _answer(self, exchange: Exchange, call: Call, sending: "asyncio.Task[RequestError | None]") -> Answer:
+        try:
+            return await call.answer(exchange.interim)
+        except OriginError:
+            if sending.done() and (error := sending.result()) is not None:
+                raise error from None  # it was the client
+            raise
+
+    async def _send_body(self, exchange: Exchange, call: Call) -> RequestError | None:
+        """Relays the request's body as it comes; what is wrong with it where it breaks off."""
         request = exchange.request
         try:
             while data := await exchange.body.read():
                 await call.send(b"%x\r\n%b\r\n" % (len(data), data) if request.chunked else data)
-            if request.chunked:
-                tail = "".join(f"{name}: {value}\r\n" for name, value in exchange.body.trailers)
-                await call.send(f"0\r\n{tail}\r\n".encode("latin-1"))
-        except RequestError:
-            call.abandon()  # the client's body broke off: the origin must not take it for whole
+            tail = "".join(f"{name}: {value}\r\n" for name, value in end_to_end(exchange.body.trailers))
+            await call.finish(f"0\r\n{tail}\r\n".encode("latin-1") if request.chunked else b"")
+        except RequestError as error:
+            call.abandon()  # the origin must not take it for whole
+            return error
         except OriginError:
             pass  # its answer, or the lack of one, says why
+        return None
 
     async def relay(self, exchange: Exchange, route: Route, answer: Answer, cache_status: str) -> None:
         """Streams an origin's answer to the client as it comes."""
         try:
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
-            length = self._length(exchange, answer)
-            if length is not None and answer.is_done and length == 0:
-                # The answer to a HEAD, or a 304: its Content-Length speaks of a body that does not follow.
-                exchange.start(answer.head.status, Fields(items), length=None, reason=answer.head.reason)
-            else:
-                exchange.start(answer.head.status, Fields(items), length=length, reason=answer.head.reason)
+            # Of the answer to a HEAD, or a 304, Content-Length speaks of a body that does not follow: it is left as it is.
+            exchange.start(answer.head.status, Fields(items), length=answer.body_length, reason=answer.head.reason)
             while data := await answer.read():
                 await exchange.write(data)
                 self._metrics.count("response_bytes", route.name, "origin", by=len(data))
-            await exchange.end(answer.trailers)
+            await exchange.end(end_to_end(answer.trailers))
         finally:
             if not answer.is_done:
                 answer.abandon()
-
-    def _length(self, exchange: Exchange, answer: Answer) -> int | None:
-        has_no_body = exchange.request.method == "HEAD" or answer.head.status in {204, 304}
-        if answer.framing is Framing.LENGTH and not has_no_body:
-            return answer.length
-        return 0 if has_no_body else None
 
 
 class Splicer:

@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nezha.proxy.connection import Connection, Wire
+from nezha.proxy.connection import Connection, Wire, progress, queued_bytes
 
 JOB_BYTES = 16 << 20
 FULL_MS = 5
-STALL_SECONDS = 60.0  # a client that takes no byte for so long is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Pump:
             try:
                 while not await self._job(transfer):
                     if not transfer.stop.is_set():
-                        await _writable(wire.fd)
+                        await _writable(wire.fd, connection.stall_seconds)
             except ConnectionError:
                 raise
             except Exception as error:
@@ -138,7 +137,7 @@ class Pump:
         await asyncio.to_thread(self._threads.shutdown)
 
 
-async def _writable(fd: int) -> None:
+async def _writable(fd: int, stall_seconds: float) -> None:
     """Waits until a socket takes bytes again. Raises ConnectionResetError when it does not for too long."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
@@ -149,9 +148,6 @@ async def _writable(fd: int) -> None:
 
     loop.add_writer(fd, writable)
     try:
-        async with asyncio.timeout(STALL_SECONDS):
-            await ready
-    except TimeoutError:
-        raise ConnectionResetError("the client takes no bytes") from None
+        await progress(ready, lambda: queued_bytes(fd), stall_seconds)
     finally:
         loop.remove_writer(fd)  # before the descriptor is closed: its number may be reused

@@ -10,7 +10,7 @@ from enum import Enum
 
 from nezha.model import Entry, Extent, Fields, Head, Request
 from nezha.semantics.freshness import Policy, delta, lifetime, time_left
-from nezha.semantics.headers import directives, end_to_end, members
+from nezha.semantics.headers import directives, end_to_end, members, nominated
 from nezha.semantics.ranges import Span, gaps, is_several, parse_content_range, parse_range
 from nezha.semantics.validators import Verdict, evaluate, is_strong, range_applies, same_strong
 
@@ -77,14 +77,21 @@ def on_request(
     request: Request, entry: Entry | None, stored: Sequence[Extent], policy: Policy, now: float
 ) -> Serve | Revalidate | Miss | Bypass:
     """What the store can do for a GET or HEAD; `stored` are the entry's extents, sorted."""
-    if is_several(request.fields.get("range")):
-        return Bypass("multiple-ranges")
+    asked = request.fields.get("range")
+    if asked is not None and (parse_range(asked) is None or request.method != "GET"):
+        # RFC 9110 14.2 lets us ignore it, but the origin may understand it and answer with a 206.
+        return Bypass("multiple-ranges" if is_several(asked) else "range")
+    if nominated(request.fields):
+        # The origin would not see them, while Vary and the preconditions were judged by them.
+        return Bypass("connection")
     control = directives(request.fields.get("cache-control"))
     if "no-store" in control and not policy.is_metadata:
         return Bypass("request-no-store")
     if entry is None:
         return Miss((), "uri-miss")
     selection = select(request, entry)
+    if selection.status == 412 and policy.is_metadata:
+        return Miss((), "request")  # the caller may know a newer version than the store
     if request.method == "GET" and selection.extent and (missing := gaps(selection.extent, stored)):
         return Miss(tuple(missing), "partial")
     if reason := _must_ask(request, control, entry, policy, now):
@@ -173,12 +180,11 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
         return Freshen(end_to_end(head.fields))
     if head.status not in {200, 206}:
         return Forward("status")
-    if head.status == 206:
-        if (fault := _contradiction(head, length, context.asked)) is not None:
-            return Fail(fault)
+    if head.status == 206 and (fault := _contradiction(head, length, context.asked)) is not None:
+        return Fail(fault)
     if (reason := _not_stored(head, framing, context)) is not None:
         return Forward(reason)
-    fields = end_to_end(head.fields).without({"set-cookie"})
+    fields = end_to_end(head.fields).without({"set-cookie", "content-range"})
     strong = is_strong(fields.get("etag"))
     if head.status == 200:
         if length is not None and length > context.max_object:
@@ -189,7 +195,7 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
         return Forward("partial-unusable")
     if span.size > context.max_object:
         return Forward("too-large")
-    return Store(200, fields.without({"content-range", "content-length"}), span.extent, span.size, strong)
+    return Store(200, fields.without({"content-length"}), span.extent, span.size, strong)
 
 
 def _contradiction(head: Head, length: int | None, asked: Span | None) -> str | None:
@@ -240,8 +246,19 @@ def is_same_version(entry: Entry, fields: Fields) -> bool:
     return same_strong(entry.fields.get("etag"), fields.get("etag"))
 
 
+_KEPT_AS_STORED = frozenset(
+    {"content-length", "content-encoding", "content-type", "content-range", "set-cookie", "etag"}
+)
+
+
 def freshened(stored: Fields, update: Fields) -> Fields:
-    """The stored fields after a 304 (RFC 9111 3.2): those of the 304 replace theirs, but not what frames a body."""
-    kept_as_stored = {"content-length", "content-encoding", "content-type", "content-range", "set-cookie"}
-    news = update.without(kept_as_stored)
-    return Fields((*stored.without(news.names()), *news))
+    """The stored fields after a 304 (RFC 9111 3.2): those of the 304 replace theirs, but not what frames a body.
+
+    A 304 never renames a version: an ETag stays as it was stored. One with the strong ETag of another version
+    updates nothing (RFC 9111 4.3.4). Age and Date speak of the answer they came with.
+    """
+    etag = update.get("etag")
+    if is_strong(etag) and is_strong(stored.get("etag")) and not same_strong(etag, stored.get("etag")):
+        return stored
+    news = update.without(_KEPT_AS_STORED)
+    return Fields((*stored.without({"age", "date", *news.names()}), *news))

@@ -27,7 +27,7 @@ def delta(value: str | None) -> int | None:
     """A delta-seconds; None where it is absent or malformed."""
     if value is None or not value.isascii() or not value.isdigit():
         return None
-    return min(int(value[:11]), _FOREVER)
+    return min(int(value.lstrip("0")[:11] or 0), _FOREVER)
 
 
 def stated_lifetime(fields: Fields) -> float | None:
@@ -49,11 +49,11 @@ def lifetime(fields: Fields, policy: Policy) -> float:
     """The freshness lifetime of a response under a route's policy, in seconds."""
     stated = stated_lifetime(fields)
     control = directives(fields.get("cache-control"))
+    if "no-cache" in control:
+        return 0.0
     if policy.is_metadata:
         own = float(_FOREVER) if policy.immutable else policy.fresh
         return own if stated is None else min(own, stated)
-    if "no-cache" in control:
-        return 0.0
     if policy.immutable:
         return float(_FOREVER)
     return policy.fresh if stated is None else stated
@@ -63,7 +63,8 @@ def age(entry: Entry, now: float) -> float:
     """The current age of a stored response (RFC 9111 4.2.3), in seconds."""
     date = parse_date(entry.fields.get("date"))
     apparent = max(0.0, entry.answered_at - date) if date is not None else 0.0
-    received = float(delta((entry.fields.get("age") or "").strip()) or 0)
+    # RFC 9111 5.1: of several the first counts, a malformed one does not.
+    received = float(delta((entry.fields.get("age") or "").partition(",")[0].strip()) or 0)
     initial = max(apparent, received + entry.answered_at - entry.requested_at)
     return initial + max(0.0, now - entry.answered_at)
 

@@ -19,6 +19,12 @@ HOP_BY_HOP = frozenset(
     }
 )
 
+# A sender may not name these (RFC 9110 7.6.1 and what Nezha itself relies on); taking them out
+# at a client's word would change what is asked (request smuggling by Connection).
+_NEVER_NAMED = frozenset(
+    {"host", "content-length", "authorization", "range", "if-match", "if-none-match", "cache-control"}
+)
+
 # RFC 9110 5.6.2 and 5.6.4: a token or a quoted string, then what else stands before the next comma.
 _MEMBER = re.compile(r'(?:[^",]|"(?:\\.|[^"\\])*"?)+')
 _DIRECTIVE = re.compile(r'([^\s=;,"]+)(?:\s*=\s*("(?:\\.|[^"\\])*"|[^\s;,"]*))?')
@@ -29,7 +35,7 @@ def members(value: str | None) -> list[str]:
     """The members of a comma-separated list (RFC 9110 5.6.1), empty ones left out, quotes kept."""
     if not value:
         return []
-    return [member for part in _MEMBER.findall(value) if (member := part.strip())]
+    return [member for part in _MEMBER.findall(value) if (member := part.strip(" \t"))]
 
 
 def unquoted(value: str) -> str:
@@ -52,18 +58,15 @@ def directives(value: str | None) -> dict[str, str | None]:
     return found
 
 
+def nominated(fields: Fields) -> frozenset[str]:
+    """The fields of a message that only its `Connection` makes hop-by-hop (RFC 9110 7.6.1), in lower case."""
+    connection = fields.get("connection")
+    if connection is None:
+        return frozenset()
+    named = {member.lower() for member in members(connection)}
+    return frozenset(named.intersection(fields.names())) - HOP_BY_HOP - _NEVER_NAMED
+
+
 def end_to_end(fields: Fields) -> Fields:
     """The fields that are forwarded: all but hop-by-hop ones and those that `Connection` names."""
-    connection = fields.get("connection")
-    dropped = HOP_BY_HOP
-    if connection is not None:
-        # A sender may not name these (RFC 9110 7.6.1 and what Nezha itself relies on); taking them out
-        # at a client's word would change what is asked (request smuggling by Connection).
-        named = {member.lower() for member in members(connection)} - _NEVER_NAMED
-        dropped = dropped | named
-    return fields.without(dropped)
-
-
-_NEVER_NAMED = frozenset(
-    {"host", "content-length", "authorization", "range", "if-match", "if-none-match", "cache-control"}
-)
+    return fields.without(HOP_BY_HOP | nominated(fields))

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from nezha.model import Extent
 
-_RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.IGNORECASE)
-_SEVERAL = re.compile(r"bytes=[\d\s,-]*,[\d\s,-]*", re.IGNORECASE)
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
-_DIGITS_MAX = 19  # beyond 2**63 no object exists; the origin may answer such a request itself
+_RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.IGNORECASE | re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes[ \t]+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII)
+_BEYOND = 2**63  # no object is as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Span:
     def covers(self, other: "Span") -> bool:
         """Whether every byte of `other` is asked for by this one, whatever the size of the object."""
         if self.start is None or other.start is None:
-            return self == other or self == WHOLE
+            return self in (other, WHOLE)
         return self.start <= other.start and (self.stop is None or (other.stop is not None and other.stop <= self.stop))
 
 
@@ -43,18 +42,22 @@ def parse_range(value: str | None) -> Span | None:
     Ignored: other units, malformed values, a last position before the first. Several ranges: `is_several`.
     """
     match = _RANGE.fullmatch(value.strip()) if value else None
-    if match is None or max(len(group or "") for group in match.groups()) > _DIGITS_MAX:
+    if match is None:
         return None
     first, last, suffix = match.groups()
     if suffix is not None:
-        return Span(None, int(suffix))
-    start, stop = int(first), int(last) + 1 if last else None
+        return Span(None, _position(suffix))
+    start, stop = _position(first), _position(last) + 1 if last else None
     return None if stop is not None and stop <= start else Span(start, stop)
 
 
+def _position(digits: str) -> int:
+    return min(int(digits.lstrip("0")[:20] or 0), _BEYOND)
+
+
 def is_several(value: str | None) -> bool:
-    """Whether a Range field holds more than one byte range."""
-    return bool(value and _SEVERAL.fullmatch(value.strip()))
+    """Whether a Range field asks for more than one byte range."""
+    return value is not None and "," in value and value.strip().lower().startswith("bytes=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def parse_content_range(value: str | None) -> ContentRange | None:
 
 
 def gaps(wanted: Extent, have: Iterable[Extent]) -> list[Extent]:
-    """The parts of `wanted` that no extent of `have` (sorted by start, disjoint) covers."""
+    """The parts of `wanted` that no extent of `have` (sorted by start; they may overlap) covers."""
     missing: list[Extent] = []
     position = wanted.start
     for extent in have:

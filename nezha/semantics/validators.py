@@ -24,13 +24,15 @@ def parse_date(value: str | None) -> float | None:
         return None
     for form in _DATES:
         if match := form.fullmatch(value.strip()):
-            year, month = int(match["y"]), _MONTHS.get(match["m"])
+            year, month, day = int(match["y"]), _MONTHS.get(match["m"]), int(match["d"])
             hour, minute, second = (int(part) for part in match["t"].split(":"))
-            if month is None or not 1 <= int(match["d"]) <= 31 or hour > 23 or minute > 59 or second > 60:
-                return None
-            if year < 100:
+            if len(match["y"]) == 2:
                 year += 2000 if year <= _LAST_YEAR_OF_2_DIGITS else 1900
-            return float(calendar.timegm((year, month, int(match["d"]), hour, minute, second)))
+            if month is None or year == 0 or hour > 23 or minute > 59 or second > 60:
+                return None
+            if not 1 <= day <= calendar.monthrange(year, month)[1]:
+                return None
+            return float(calendar.timegm((year, month, day, hour, minute, second)))
     return None
 
 
@@ -60,12 +62,12 @@ class Verdict(Enum):
 def evaluate(request: Fields, stored: Fields) -> Verdict:
     """The verdict of a GET or HEAD request's preconditions on a stored response's fields."""
     etag, modified = stored.get("etag"), parse_date(stored.get("last-modified"))
+    since = parse_date(request.get("if-unmodified-since"))
     if (wanted := request.get("if-match")) is not None:
         if not _matches(wanted, etag, strong=True):
             return Verdict.FAILED
-    elif (since := parse_date(request.get("if-unmodified-since"))) is not None:
-        if modified is None or modified > since:
-            return Verdict.FAILED
+    elif since is not None and modified is not None and modified > since:
+        return Verdict.FAILED
     if (known := request.get("if-none-match")) is not None:
         return Verdict.NOT_MODIFIED if _matches(known, etag, strong=False) else Verdict.PROCEED
     since = parse_date(request.get("if-modified-since"))

@@ -1,30 +1,38 @@
 """What of the store is in memory: the live form of recently used objects, capped in bytes."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 
 from nezha.model import Entry, Extent
 from nezha.store.bodies import StoredExtent
 
-_ENTRY_BYTES = 2048  # an entry with its fields, as measured with tracemalloc over S3 answers
-_EXTENT_BYTES = 400
+# Measured with tracemalloc over S3 answers.
+_KEY_BYTES = 400
+_VERSION_BYTES = 1000
+_FIELD_BYTES = 360
+_EXTENT_BYTES = 560
 
 
 class Stored:
     """One stored version while it is in memory: its entry, its extents, and who reads it.
 
-    `is_current`: the index names it. `leases`: readers, whose extents are not unlinked under them.
+    `is_current`: the store finds it. `leases`: readers, under whom its extents are not unlinked. `is_removed`: neither,
+    so its extents are leaving the disk, and it takes no more of them.
     """
 
-    __slots__ = ("entry", "extents", "is_current", "last_use", "leases", "verified")
+    __slots__ = (
+        "__weakref__", "_inline_bytes", "body_bytes", "entry", "extents", "is_current", "is_removed", "leases", "verified"
+    )  # fmt: skip
 
     def __init__(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> None:
         self.entry = entry
         self.extents = extents
         self.is_current = is_current
+        self.is_removed = False
         self.leases = 0
-        self.last_use = 0.0
         self.verified: set[int] = set()  # starts of the extents whose bytes were checked since the start
+        self.body_bytes = sum(each.extent.length for each in extents)
+        self._inline_bytes = sum(len(each.inline or b"") for each in extents)
 
     def at(self, position: int) -> StoredExtent | None:
         """The extent that holds the byte at `position`."""
@@ -38,21 +46,45 @@ class Stored:
         number = bisect_right(self.extents, position, key=_start)
         return self.extents[number].extent.start if number < len(self.extents) else None
 
-    def add(self, extent: StoredExtent) -> None:
-        insort(self.extents, extent, key=_start)
-
     def intervals(self) -> list[Extent]:
         """The stored intervals, sorted."""
         return [each.extent for each in self.extents]
 
-    @property
-    def body_bytes(self) -> int:
-        return sum(each.extent.length for each in self.extents)
+    def overlaps(self, extent: Extent) -> bool:
+        """Whether a byte of `extent` is stored."""
+        following = self.next_start(extent.start)
+        return self.at(extent.start) is not None or (following is not None and following < extent.stop)
+
+    def add(self, extent: StoredExtent) -> None:
+        """Takes an extent in."""
+        insort(self.extents, extent, key=_start)
+        self.body_bytes += extent.extent.length
+        self._inline_bytes += len(extent.inline or b"")
+
+    def discard(self, extent: StoredExtent) -> bool:
+        """Takes an extent out; False where this very extent is not there (any more)."""
+        number = bisect_left(self.extents, extent.extent.start, key=_start)
+        if number == len(self.extents) or self.extents[number] is not extent:
+            return False
+        del self.extents[number]
+        self.body_bytes -= extent.extent.length
+        self._inline_bytes -= len(extent.inline or b"")
+        self.verified.discard(extent.extent.start)
+        return True
+
+    def clear(self) -> None:
+        """Ends it: the extents are gaps from now on."""
+        self.is_current = False
+        self.is_removed = True
+        self.extents = []
+        self.body_bytes = self._inline_bytes = 0
 
     @property
     def memory_bytes(self) -> int:
-        inline = sum(len(each.inline or b"") for each in self.extents)
-        return _ENTRY_BYTES + len(self.extents) * _EXTENT_BYTES + inline
+        fields = self.entry.fields.items
+        text = sum(len(name) + len(value) for name, value in fields)
+        extents = len(self.extents) * _EXTENT_BYTES + self._inline_bytes
+        return _VERSION_BYTES + len(fields) * _FIELD_BYTES + text + extents
 
 
 def _start(stored: StoredExtent) -> int:
@@ -60,11 +92,14 @@ def _start(stored: StoredExtent) -> int:
 
 
 class Hot:
-    """Recently used keys with their versions, the least recent leaving first; never one that is leased."""
+    """Recently used keys with their versions (none, where nothing is stored), the least recent leaving first.
+
+    Never one that is leased: it may exceed the limit by what is being read.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._bytes = 0
+        self.used_bytes = 0
         self._keys: OrderedDict[str, tuple[list[Stored], int]] = OrderedDict()
 
     def get(self, key: str) -> list[Stored] | None:
@@ -78,16 +113,28 @@ class Hot:
     def put(self, key: str, versions: list[Stored]) -> None:
         """Keeps the versions of a key (called again when they have grown)."""
         self.forget(key)
-        cost = sum(version.memory_bytes for version in versions)
+        cost = _KEY_BYTES + 2 * len(key) + sum(version.memory_bytes for version in versions)
         self._keys[key] = (versions, cost)
-        self._bytes += cost
-        for old in list(self._keys) if self._bytes > self._limit else ():
-            if self._bytes <= self._limit:
+        self.used_bytes += cost
+        for _ in range(len(self._keys)):
+            if self.used_bytes <= self._limit:
                 break
-            if old != key and not any(version.leases for version in self._keys[old][0]):
-                self.forget(old)
+            oldest = next(iter(self._keys))
+            if oldest == key or self.is_leased(oldest):
+                self._keys.move_to_end(oldest)  # in use after all: the next call looks elsewhere first
+            else:
+                self.forget(oldest)
+
+    def is_leased(self, key: str) -> bool:
+        """Whether somebody reads a version of `key`."""
+        return key in self._keys and any(version.leases for version in self._keys[key][0])
 
     def forget(self, key: str) -> None:
         """Drops a key from memory."""
         if (found := self._keys.pop(key, None)) is not None:
-            self._bytes -= found[1]
+            self.used_bytes -= found[1]
+
+    def clear(self) -> None:
+        """Drops every key, the leased ones too."""
+        self._keys.clear()
+        self.used_bytes = 0

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -160,7 +161,7 @@ class Store:
         """
         stored = Stored(entry, [], is_current=False)
         if not is_complete:
-            self._submit(self._index.loosen, entry.version)
+            self._submit(partial(self._index.loosen, entry.version))
             return stored
         versions = list(await self.lookup(entry.key))
         for old in versions:
@@ -173,7 +174,7 @@ class Store:
         """Makes a version visible whose every byte is stored; `entry` knows its size now."""
         stored.entry = entry
         self._make_current(stored, list(await self.lookup(entry.key)))
-        self._submit(self._index.fasten, entry.version)
+        self._submit(partial(self._index.fasten, entry.version))
 
     def _make_current(self, stored: Stored, versions: list[Stored]) -> None:
         gone = [old for old in versions if old.entry.vary == stored.entry.vary]
@@ -230,7 +231,7 @@ class Store:
             self._space.used_bytes -= extent.extent.length
             self._metrics.count("corrupt_extents")
             log.warn("corrupt_extent", key=stored.entry.key, start=extent.extent.start, stop=extent.extent.stop)
-            self._submit(self._index.remove_extent, stored.entry.version, extent.extent.start)
+            self._submit(partial(self._index.remove_extent, stored.entry.version, extent.extent.start))
 
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""
@@ -256,7 +257,7 @@ class Store:
     def _submit_entries(self, key: str, versions: list[Stored], loosened: list[str]) -> None:
         self._unwritten[key] += 1
         entries = [each.entry for each in versions]
-        written = self._queue(self._index.put_entries, key, entries, loosened)
+        written = self._queue(partial(self._index.put_entries, key, entries, loosened))
         written.add_done_callback(lambda _: self._written(key))
 
     def _written(self, key: str) -> None:
@@ -269,7 +270,7 @@ class Store:
         if not stored.is_current and not stored.leases and stored.last_use >= 0:
             stored.last_use = -1  # once
             self._space.used_bytes -= stored.body_bytes
-            self._submit(self._index.remove_version, stored.entry.version)
+            self._submit(partial(self._index.remove_version, stored.entry.version))
 
     # -- epochs: unsafe requests that do not say what they change
 
@@ -346,17 +347,16 @@ class Store:
     async def _run(self, executor: Executor, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work, *args)
 
-    def _submit(self, work: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
+    def _submit(self, work: Callable[[], object]) -> None:
         """Gives an index write to its thread, in order; its failure is counted."""
-        _ = self._queue(work, *args)
+        _ = self._queue(work)
 
-    def _queue(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> "asyncio.Future[T]":
-
+    def _queue(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         def done(future: "asyncio.Future[T]") -> None:
             if not future.cancelled() and isinstance(error := future.exception(), Exception):
                 self._failed(error)
 
-        future = asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
+        future = asyncio.get_running_loop().run_in_executor(self._writer, work)
         future.add_done_callback(done)
         return future
 
