@@ -12,6 +12,7 @@ from nezha import __version__, log
 from nezha.errors import NezhaError, SettingsError
 from nezha.routes import make_routes
 from nezha.settings import Settings, load
+from nezha.units import parse_size
 
 _DEFAULT = "/etc/nezha/nezha.yaml"
 _SHOWN = ("aiohttp", "uvloop", "diskcache", "cryptography", "h11", "awscrt", "pydantic", "prometheus-client")
@@ -44,13 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     demo = commands.add_parser("demo", help="read a file direct, cold and warm through Nezha")
-    demo.add_argument("--size", type=int, default=169_001_437, metavar="BYTES")
-    demo.add_argument("--rate", type=int, default=20_000_000, metavar="BYTES_PER_S", help="of one origin connection")
+    demo.add_argument("--size", type=_size, default=169_001_437, metavar="BYTES", help="such as 169001437 or 64MiB")
+    demo.add_argument("--rate", type=_size, default=20_000_000, metavar="BYTES_PER_S", help="of one origin connection")
     demo.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     demo.set_defaults(run=_demo)
 
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _read(path: Path) -> Settings:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 from nezha.dialects import Kind
+from nezha.errors import OriginError
 from nezha.model import Entry, Extent
 from nezha.proxy.grants import Grants
 from nezha.proxy.origin import Answer, Origins
@@ -42,10 +43,14 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The stored version is the caller's to read; `status` is the origin's (None: nobody was asked)."""
+    """The stored version is the caller's to read; `status` is the origin's (None: nobody was asked).
+
+    `is_outage`: the origin could not be asked, and the route lets a grant outlive itself.
+    """
 
     permission: Permission
-    status: int | None
+    status: int | None = None
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +76,57 @@ class Authorizer:
         self._origins = origins
         self._store = store
 
+    async def permit(
+        self, ask: Ask, stored: Stored, extent: Extent | None, *, is_fresh: bool
+    ) -> Granted | Refused | Changed:
+        """A live grant where the entry is fresh; else the origin's word; in an outage, what the route allows.
+
+        Raises OriginError. The caller holds a lease on `stored`.
+        """
+        if is_fresh and (granted := self.granted(ask, stored, extent, time.time())) is not None:
+            return granted
+        try:
+            outcome = await self._ask(ask, stored)
+        except OriginError:
+            if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+                raise
+            return granted
+        if not isinstance(outcome, Refused) or outcome.answer.head.status < 500:
+            return outcome
+        if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+            return outcome
+        outcome.answer.abandon()
+        return granted
+
     def granted(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
         """A permission that needs no asking: an open answer on plain HTTP while it is fresh, or a live grant."""
         entry, credential = stored.entry, ask.read.credential
         if self._is_open(ask, entry) and time_left(entry, ask.route.freshness, now) > 0:
-            return Granted(Permission(entry.version, None), None)
+            return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
         if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
-            return Granted(Permission(entry.version, extent), None)
+            return Granted(Permission(entry.version, extent))
         return None
 
-    def in_outage(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself."""
         entry, more = stored.entry, ask.route.grant_in_outage
         left = time_left(entry, ask.route.freshness, now)
         if left + ask.route.freshness.grace <= 0:
             return None
         if self._is_open(ask, entry) and left + more > 0:
-            return Granted(Permission(entry.version, None), None)
+            return Granted(Permission(entry.version, None), is_outage=True)
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now - more):
-            return Granted(Permission(entry.version, extent), None)
+            return Granted(Permission(entry.version, extent), is_outage=True)
         return None
 
-    async def ask(self, ask: Ask, stored: Stored) -> Granted | Refused | Changed:
-        """Sends the caller's own request with the stored validator. Raises OriginError.
+    async def _ask(self, ask: Ask, stored: Stored) -> Granted | Refused | Changed:
+        """Sends the caller's own request with the stored validator.
 
-        The caller holds a lease on `stored`: a change meanwhile does no harm to what a 304 releases.
+        The lease on `stored` was taken before: a change meanwhile does no harm to what a 304 releases.
         """
         requested_at = time.time()
         entry = stored.entry
@@ -112,8 +139,8 @@ class Authorizer:
             self._freshen(stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:
-            if status in {404, 410}:
-                await self._store.remove(entry.key)
+            if status in {404, 410} and self._is_open(ask, entry):
+                await self._store.remove(entry.key)  # what was open to everybody is gone for everybody
             return Refused(answer)
         if not is_same_version(entry, answer.head.fields):
             return Changed(answer, requested_at)

@@ -337,7 +337,7 @@ async def progress(future: "asyncio.Future[None]", unsent_bytes: Callable[[], in
 
 
 def queued_bytes(fd: int) -> int:
-    """What the kernel holds of a socket's outgoing bytes: a slow reader is seen here long before there is room again."""
+    """What the kernel holds of a socket's outgoing bytes: a slow reader is seen here long before there is room."""
     return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
 
 
@@ -375,6 +375,11 @@ class TlsConnection(Connection):
         if not self.is_open and not self._shake():
             return
         self._decrypt()
+
+    def eof_received(self) -> bool:
+        if not self.is_open:
+            return False  # half a handshake has no answer: the transport ends
+        return super().eof_received()
 
     def _shake(self) -> bool:
         try:

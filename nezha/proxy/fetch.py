@@ -111,8 +111,7 @@ class Fetcher:
                 answer.abandon()
                 raise OriginMismatch(f"origin {ask.route.name}: {reason}")
             case Forward(reason):
-                if answer.head.status in {404, 410}:
-                    await self._store.remove(str(ask.read.key))
+                lead.was_refused = answer.head.status >= 400
                 return Answered(answer, reason)
             case Freshen():
                 return Answered(answer, "not-modified")

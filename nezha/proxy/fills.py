@@ -10,9 +10,10 @@ from nezha.errors import OriginError
 from nezha.metrics import Metrics
 from nezha.model import Extent
 from nezha.proxy.buffers import Buffers
-from nezha.proxy.fill import UNKNOWN, Fill, Ranger
+from nezha.proxy.fill import Fill, Ranger
 from nezha.proxy.origin import Answer
-from nezha.semantics.ranges import Span
+from nezha.proxy.slices import UNKNOWN
+from nezha.semantics.ranges import Span, gaps
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
@@ -28,14 +29,17 @@ class Lead:
 
     span: Span
     is_outdated: bool = False  # an unsafe request named its key: what its answer says was true before that
+    was_refused: bool = False  # the origin's answer speaks of the leader, not of the object
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def settle(self) -> None:
         """The head has come (or failed): those who wait look again, and find a fill or ask for themselves."""
         self._settled.set()
 
-    async def settled(self) -> None:
+    async def settled(self) -> bool:
+        """Waits for the head; whether it was a refusal, after which another may lead."""
         await self._settled.wait()
+        return self.was_refused
 
 
 class Fills:
@@ -92,8 +96,14 @@ class Fills:
         return self._tasks.start_for(work, "lead")
 
     def start(self, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
-        """Adds a lane with an answer to the fill of a version, which is started where none runs."""
+        """Adds a lane with an answer to the fill of a version, which is started where none runs.
+
+        An answer all of whose bytes are there, or on their way, is dropped.
+        """
         fill = self.of(stored)
+        if fill is not None and size is not None and not gaps(extent, fill.slices.coverage()):
+            answer.abandon()
+            return fill
         is_new = fill is None
         if fill is None:
             fill = self._fills[stored.entry.version] = Fill(stored, size, self._store, self._buffers, self._tasks)

@@ -7,311 +7,35 @@
     lead        else ask for it: the answer is stored while it comes
     deliver     head and bytes
 
-A follower waits for a leader's head, never its body; the two meet only at the fill.
+The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from nezha import log
 from nezha.dialects import Pass, Read, Write
-from nezha.errors import NezhaError, OriginError
+from nezha.errors import NezhaError
 from nezha.metrics import Metrics
-from nezha.model import Extent
-from nezha.proxy.authorize import Authorizer, Changed, Granted, Refused
+from nezha.proxy.authorize import Authorizer, Changed, Granted, Permission, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
-from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
+from nezha.proxy.look import Look, Lookout, selection_of
 from nezha.proxy.origin import Answer
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
+from nezha.proxy.trace import Trace
 from nezha.routes import Route, Routes, agrees
-from nezha.semantics.decision import Bypass, Miss, Revalidate, Selection, Serve, on_request, select
-from nezha.semantics.keys import variant
-from nezha.semantics.ranges import WHOLE
-from nezha.store.hot import Stored
+from nezha.semantics.decision import Bypass, Miss, Revalidate, Serve
 from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What is said of a request in the log and the metrics."""
-
-    started: float = field(default_factory=time.perf_counter)
-    origin: str = ""
-    outcome: str = "error"
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What there is for a read: the version (if any), the fill that brings the rest of it, and the decision."""
-
-    stored: Stored | None
-    fill: Fill | None
-    decision: Serve | Revalidate | Miss | Bypass
-    is_collapsed: bool = False
-
-
-class Handler:
-    """Strings the steps together."""
-
-    def __init__(
-        self, routes: Routes, store: Store, fills: Fills, steps: "Steps", pages: Pages, metrics: Metrics
-    ) -> None:
-        self._routes = routes
-        self._store = store
-        self._fills = fills
-        self._authorizer = steps.authorizer
-        self._fetcher = steps.fetcher
-        self._delivery = steps.delivery
-        self._passthrough = steps.passthrough
-        self._pages = pages
-        self._metrics = metrics
-
-    async def handle(self, exchange: Exchange) -> None:
-        """Answers one request. Whatever goes wrong becomes an answer, or a cut once a head was sent."""
-        route = self._routes.route(exchange.request)
-        if route is None:
-            await self._pages(exchange)
-            return
-        trace = _Trace(origin=route.name)
-        try:
-            await self._dispatch(exchange, route, trace)
-        except Cut as error:
-            trace.outcome, trace.detail = "error", f"cut: {error.reason}"
-            self._metrics.count("cut_responses", error.reason)
-            exchange.abort()
-        except NezhaError as error:
-            await self._fail(exchange, error, trace)
-        except ConnectionError:
-            trace.detail = "client left"
-            exchange.abort()
-            raise
-        finally:
-            self._record(exchange, trace)
-
-    async def _dispatch(self, exchange: Exchange, route: Route, trace: _Trace) -> None:
-        request = exchange.request
-        sni = exchange.connection.sni
-        if request.tls and not agrees(sni, request.host):
-            # RFC 9110 7.4: a connection made for one name is not used for another.
-            trace.outcome, trace.detail = "error", "misdirected"
-            await exchange.answer(421, "the TLS server name and the Host differ\n")
-            return
-        match route.dialect.classify(route.place, request):
-            case Pass(reason):
-                await self._pass(exchange, route, reason, trace)
-            case Write(keys, bucket):
-                await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
-            case Read() as read:
-                await self._read(exchange, Ask(request, read, route), trace)
-            case unreachable:
-                assert_never(unreachable)
-
-    # -- not a read
-
-    async def _pass(self, exchange: Exchange, route: Route, reason: str, trace: _Trace) -> None:
-        trace.outcome, trace.detail = "pass", reason
-        await self._passthrough.forward(exchange, route, _status("fwd=bypass", reason))
-
-    async def _write(
-        self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: _Trace
-    ) -> None:
-        """An unsafe request: what it names is dropped before it is sent, and again after its answer."""
-        trace.outcome, trace.detail = "pass", "method"
-        await self._invalidate(keys, bucket)
-        try:
-            await self._passthrough.forward(exchange, route, "nezha; fwd=method")
-        finally:
-            await self._invalidate(keys, bucket)
-
-    async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
-        for key in keys:
-            self._fills.invalidate(key)
-            await self._store.remove(key)
-        if not keys:
-            self._store.raise_epoch(bucket)
-
-    # -- a read
-
-    async def _read(self, exchange: Exchange, ask: Ask, trace: _Trace) -> None:
-        look = await self._look(ask)
-        if isinstance(look.decision, Miss) and ask.request.method == "GET":
-            lead = self._fills.lead_for(str(ask.read.key), ask.span or WHOLE)
-            if lead is not None:
-                await lead.settled()
-                look = await self._look(ask, is_collapsed=True)
-        match look.decision:
-            case Bypass(reason):
-                await self._pass(exchange, ask.route, reason, trace)
-            case Miss() | Revalidate() | Serve() if ask.request.method == "HEAD":
-                await self._head(exchange, ask, look, trace)
-            case Miss() as miss:
-                await self._miss(exchange, ask, look.stored, miss, trace)
-            case (Serve() | Revalidate()) as decision:
-                assert look.stored is not None
-                with self._store.lease(look.stored):
-                    await self._permit(exchange, ask, look, decision, trace)
-            case unreachable:
-                assert_never(unreachable)
-
-    async def _look(self, ask: Ask, *, is_collapsed: bool = False) -> _Look:
-        """What the store has for a request, what is on its way, and what that means."""
-        key = str(ask.read.key)
-        versions = [*await self._store.lookup(key), *self._fills.hidden(key)]
-        found = variant([each.entry for each in versions], ask.request.fields)
-        now = time.time()
-        if found is None:
-            return _Look(None, None, on_request(ask.request, None, (), ask.route.freshness, now), is_collapsed)
-        stored = next(each for each in versions if each.entry is found.entry)
-        fill = self._fills.of(stored)
-        there = fill.coverage() if fill is not None else stored.intervals()
-        if fill is not None and fill.size is None:
-            # Its parts cannot be told before its end: who wants one asks for it.
-            known = stored.entry if ask.span is None else None
-            decision = on_request(ask.request, known, (), ask.route.freshness, now)
-        else:
-            decision = on_request(ask.request, stored.entry, there, ask.route.freshness, now)
-        if isinstance(decision, Serve) and not found.is_exact:
-            decision = Revalidate(decision.selection, "vary-miss")
-        if ask.route.dialect.is_object_store and _is_refused(decision):
-            decision = Bypass("precondition")  # in the store's own words
-        return _Look(stored, fill, decision, is_collapsed or _waits(fill, decision))
-
-    async def _permit(
-        self, exchange: Exchange, ask: Ask, look: _Look, decision: Serve | Revalidate, trace: _Trace
-    ) -> None:
-        """Asks the origin where freshness or permission needs it, then delivers what is stored."""
-        stored, extent = look.stored, decision.selection.extent
-        assert stored is not None
-        granted: Granted | Refused | Changed | None = None
-        if isinstance(decision, Serve):
-            granted = self._authorizer.granted(ask, stored, extent, time.time())
-        try:
-            outcome = granted or await self._authorizer.ask(ask, stored)
-        except OriginError:
-            outcome_in_outage = self._authorizer.in_outage(ask, stored, extent, time.time())
-            if outcome_in_outage is None:
-                raise
-            trace.outcome, trace.detail = "stale", "origin-error"
-            status = _status("hit", "origin-error")
-            course = Course(stored, decision.selection, outcome_in_outage.permission, look.fill, status, "cache")
-            await self._delivery.deliver(exchange, ask, course)
-            return
-        match outcome:
-            case Granted(permission, asked):
-                selection = self._selection(ask, stored, look.fill)
-                said = self._said(look, decision, asked, trace)
-                course = Course(stored, selection, permission, look.fill, said, "cache")
-                await self._delivery.deliver(exchange, ask, course)
-            case Refused(answer):
-                await self._relay(exchange, ask, answer, "refused", trace)
-            case Changed(answer, requested_at):
-                await self._lead(exchange, ask, answer, requested_at, trace)
-            case unreachable:
-                assert_never(unreachable)
-
-    def _said(self, look: _Look, decision: Serve | Revalidate, status: int | None, trace: _Trace) -> str:
-        """The Cache-Status of something served from the store, or from a fill that somebody else leads."""
-        if look.is_collapsed:
-            trace.outcome, trace.detail = "miss", "collapsed"
-            return "nezha; fwd=uri-miss; collapsed"
-        if status is not None:
-            trace.outcome = "revalidated"
-            trace.detail = decision.reason if isinstance(decision, Revalidate) else "permission"
-            return f"nezha; fwd=stale; fwd-status={status}; detail=revalidated"
-        trace.outcome = "hit"
-        return f"nezha; hit; ttl={int(decision.ttl)}" if isinstance(decision, Serve) else "nezha; hit"
-
-    async def _head(self, exchange: Exchange, ask: Ask, look: _Look, trace: _Trace) -> None:
-        """A HEAD is answered from a fresh entry to those who may read it; else it is the origin's to answer."""
-        if isinstance(look.decision, Serve) and look.stored is not None:
-            with self._store.lease(look.stored) as stored:
-                granted = self._authorizer.granted(ask, stored, None, time.time())
-                if granted is not None:
-                    trace.outcome = "hit"
-                    said = f"nezha; hit; ttl={int(look.decision.ttl)}"
-                    course = Course(stored, look.decision.selection, granted.permission, None, said, "cache")
-                    await self._delivery.deliver(exchange, ask, course)
-                    return
-        await self._pass(exchange, ask.route, "head", trace)
-
-    async def _miss(self, exchange: Exchange, ask: Ask, stored: Stored | None, miss: Miss, trace: _Trace) -> None:
-        """Leads: the client's own request goes out, and what comes is stored."""
-        outcome = await self._fetcher.lead(ask, stored, miss.gaps)
-        await self._follow(exchange, ask, outcome, miss.reason, trace)
-
-    async def _lead(self, exchange: Exchange, ask: Ask, answer: Answer, requested_at: float, trace: _Trace) -> None:
-        """The answer to a question turned out to be a new version."""
-        outcome = await self._fetcher.take_over(ask, answer, requested_at)
-        await self._follow(exchange, ask, outcome, "stale", trace)
-
-    async def _follow(
-        self, exchange: Exchange, ask: Ask, outcome: Filling | Answered, reason: str, trace: _Trace
-    ) -> None:
-        """Delivers what the leader's request brought."""
-        match outcome:
-            case Filling(stored, fill, permission):
-                trace.outcome, trace.detail = "miss", reason
-                with self._store.lease(stored):
-                    selection = self._selection(ask, stored, fill)
-                    said = f"nezha; fwd={reason}; stored"
-                    course = Course(stored, selection, permission, fill, said, "origin")
-                    await self._delivery.deliver(exchange, ask, course)
-            case Answered(answer, why):
-                await self._relay(exchange, ask, answer, why, trace)
-            case unreachable:
-                assert_never(unreachable)
-
-    def _selection(self, ask: Ask, stored: Stored, fill: Fill | None) -> Selection:
-        if fill is not None and fill.size is None:
-            return Selection(stored.entry.status, Extent(0, 0))
-        return select(ask.request, stored.entry)
-
-    async def _relay(self, exchange: Exchange, ask: Ask, answer: Answer, reason: str, trace: _Trace) -> None:
-        """The origin's own answer goes to its client, and is nobody else's."""
-        trace.outcome, trace.detail = "miss", reason
-        is_refusal = 400 <= answer.head.status < 500
-        said = "nezha; fwd=request" if is_refusal else _status("fwd=uri-miss", reason)
-        if reason in {"too-large", "no-store", "private", "authorization", "vary", "anonymous"}:
-            trace.outcome = "pass"
-        await self._passthrough.relay(exchange, ask.route, answer, said)
-
-    # -- ends
-
-    async def _fail(self, exchange: Exchange, error: NezhaError, trace: _Trace) -> None:
-        trace.outcome, trace.detail = "error", type(error).__name__
-        log.event("request_failed", origin=trace.origin, status=error.status, message=str(error))
-        if exchange.has_started:
-            self._metrics.count("cut_responses", "origin")
-            exchange.abort()
-            return
-        exchange.keeps_alive = exchange.keeps_alive and exchange.body.is_done
-        said = ("Cache-Status", f"nezha; fwd=miss; detail={trace.detail}")
-        await exchange.answer(error.status, f"{error}\n", said)
-
-    def _record(self, exchange: Exchange, trace: _Trace) -> None:
-        """One line and one round of counting a request."""
-        seconds = time.perf_counter() - trace.started
-        request = exchange.request
-        self._metrics.count("requests", trace.origin, trace.outcome)
-        self._metrics.observe("request_seconds", seconds, trace.origin, trace.outcome)
-        if exchange.first_byte_at:
-            self._metrics.observe(
-                "first_byte_seconds", exchange.first_byte_at - trace.started, trace.origin, trace.outcome
-            )
-        log.access(
-            origin=trace.origin, outcome=trace.outcome, detail=trace.detail, status=exchange.status,
-            method=request.method, host=request.host, target=log.masked(request.target), client=request.client,
-            tls=request.tls, bytes=exchange.body_bytes, seconds=round(seconds, 6),
-        )  # fmt: skip
+# Not stored because of what they are: they say nothing of how well the cache does.
+_PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,17 +48,178 @@ class Steps:
     passthrough: Passthrough
 
 
-def _is_refused(decision: Serve | Revalidate | Miss | Bypass) -> bool:
-    return isinstance(decision, Serve | Revalidate) and decision.selection.status in {412, 416}
+class Handler:
+    """Strings the steps together."""
 
+    def __init__(
+        self, routes: Routes, store: Store, fills: Fills, steps: Steps, pages: Pages, metrics: Metrics
+    ) -> None:
+        self._routes = routes
+        self._store = store
+        self._fills = fills
+        self._lookout = Lookout(store, fills)
+        self._steps = steps
+        self._pages = pages
+        self._metrics = metrics
 
-def _waits(fill: Fill | None, decision: Serve | Revalidate | Miss | Bypass) -> bool:
-    """Whether what is selected is still on its way."""
-    if fill is None or not isinstance(decision, Serve | Revalidate):
-        return False
-    extent = decision.selection.extent
-    return fill.size is None or (extent is not None and not fill.has(extent))
+    async def handle(self, exchange: Exchange) -> None:
+        """Answers one request. Whatever goes wrong becomes an answer, or a cut once a head was sent."""
+        route = self._routes.route(exchange.request)
+        if route is None:
+            await self._pages(exchange)
+            return
+        trace = Trace(route.name)
+        try:
+            await self._classify(exchange, route, trace)
+        except NezhaError as error:
+            await self._fail(exchange, error, trace)
+        except ConnectionError:
+            trace.outcome, trace.detail = "error", "client left"
+            exchange.abort()
+            raise
+        finally:
+            trace.record(exchange, self._metrics)
 
+    async def _classify(self, exchange: Exchange, route: Route, trace: Trace) -> None:
+        request = exchange.request
+        if request.tls and not agrees(exchange.connection.sni, request.host):
+            # RFC 9110 7.4: a connection made for one name is not used for another.
+            trace.detail = "misdirected"
+            await exchange.answer(421, "the TLS server name and the Host differ\n")
+            return
+        match route.dialect.classify(route.place, request):
+            case Pass(reason):
+                await self._pass(exchange, route, reason, trace)
+            case Write(keys, bucket):
+                await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
+            case Read() as read if request.method == "HEAD":
+                await self._head(exchange, Ask(request, read, route), trace)
+            case Read() as read:
+                await self._get(exchange, Ask(request, read, route), trace)
+            case unreachable:
+                assert_never(unreachable)
 
-def _status(forward: str, detail: str) -> str:
-    return f"nezha; {forward}; detail={detail}"
+    # -- not from the store
+
+    async def _pass(self, exchange: Exchange, route: Route, reason: str, trace: Trace) -> None:
+        said = trace.say("pass", reason, f"fwd=bypass; detail={reason}")
+        await self._steps.passthrough.forward(exchange, route, said)
+
+    async def _write(
+        self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: Trace
+    ) -> None:
+        """An unsafe request: what it names is dropped before it is sent, and again after its answer."""
+        await self._invalidate(keys, bucket)
+        try:
+            said = trace.say("pass", "method", "fwd=method")
+            await self._steps.passthrough.forward(exchange, route, said)
+        finally:
+            await self._invalidate(keys, bucket)
+
+    async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
+        for key in keys:
+            self._fills.invalidate(key)
+            await self._store.remove(key)
+        if not keys:
+            self._store.raise_epoch(bucket)
+
+    # -- a read
+
+    async def _head(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
+        """A HEAD is answered from a fresh entry to those who may read it; else it is the origin's to answer."""
+        look = await self._lookout.look(ask)
+        if isinstance(look.decision, Serve) and look.stored is not None:
+            with self._store.lease(look.stored):
+                granted = self._steps.authorizer.granted(ask, look.stored, None, time.time())
+                if granted is not None:
+                    await self._deliver(exchange, ask, look, granted.permission, self._said(look, granted, trace))
+                    return
+        await self._pass(exchange, ask.route, "head", trace)
+
+    async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
+        look = await self._lookout.look(ask)
+        match look.decision:
+            case Bypass(reason):
+                await self._pass(exchange, ask.route, reason, trace)
+            case Miss(gaps, reason):
+                # Leads: the client's own request goes out, and what comes is stored.
+                outcome = await self._steps.fetcher.lead(ask, look.stored, gaps)
+                await self._follow(exchange, ask, outcome, reason, trace)
+            case Serve() | Revalidate():
+                await self._permit(exchange, ask, look, trace)
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _permit(self, exchange: Exchange, ask: Ask, look: Look, trace: Trace) -> None:
+        """Asks the origin where freshness or permission needs it, then delivers what is stored."""
+        stored = look.stored
+        assert stored is not None
+        with self._store.lease(stored):
+            outcome = await self._steps.authorizer.permit(
+                ask, stored, look.selection(ask).extent, is_fresh=isinstance(look.decision, Serve)
+            )
+            if isinstance(outcome, Granted):
+                await self._deliver(exchange, ask, look, outcome.permission, self._said(look, outcome, trace))
+                return
+        match outcome:
+            case Refused(answer):
+                await self._relay(exchange, ask, answer, "refused", trace)
+            case Changed(answer, requested_at):
+                # The caller leads the new version.
+                leading = await self._steps.fetcher.take_over(ask, answer, requested_at)
+                await self._follow(exchange, ask, leading, "stale", trace)
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _follow(
+        self, exchange: Exchange, ask: Ask, outcome: Filling | Answered, reason: str, trace: Trace
+    ) -> None:
+        """Delivers what the leader's request brought."""
+        match outcome:
+            case Filling(stored, fill, permission):
+                said = trace.say("partial" if reason == "partial" else "miss", reason, f"fwd={reason}; stored")
+                with self._store.lease(stored):
+                    selection = selection_of(ask, stored, fill)
+                    course = Course(stored, selection, permission, fill, said, "origin")
+                    await self._steps.delivery.deliver(exchange, ask, course)
+            case Answered(answer, why):
+                await self._relay(exchange, ask, answer, why, trace)
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _deliver(self, exchange: Exchange, ask: Ask, look: Look, permission: Permission, said: str) -> None:
+        assert look.stored is not None
+        course = Course(look.stored, look.selection(ask), permission, look.fill, said, "cache")
+        await self._steps.delivery.deliver(exchange, ask, course)
+
+    async def _relay(self, exchange: Exchange, ask: Ask, answer: Answer, reason: str, trace: Trace) -> None:
+        """The origin's own answer goes to its client, and is nobody else's."""
+        said = trace.say("pass" if reason in _PASSING else "miss", reason, f"fwd=uri-miss; detail={reason}")
+        if 400 <= answer.head.status < 500:
+            said = "nezha; fwd=request"
+        await self._steps.passthrough.relay(exchange, ask.route, answer, said)
+
+    def _said(self, look: Look, granted: Granted, trace: Trace) -> str:
+        """The Cache-Status of what the store holds, or somebody else's fill brings."""
+        decision = look.decision
+        if granted.is_outage:
+            return trace.say("stale", "origin-error", "hit; detail=origin-error")
+        if look.is_collapsed:
+            return trace.say("miss", "collapsed", "fwd=uri-miss; collapsed")
+        if granted.status is not None:
+            reason = decision.reason if isinstance(decision, Revalidate) else "permission"
+            return trace.say("revalidated", reason, f"fwd=stale; fwd-status={granted.status}; detail=revalidated")
+        left = int(decision.ttl) if isinstance(decision, Serve) else 0
+        return trace.say("hit", "", f"hit; ttl={left}")
+
+    async def _fail(self, exchange: Exchange, error: NezhaError, trace: Trace) -> None:
+        """An error before the head is an answer; after it, it can only cut the response."""
+        trace.outcome, trace.detail = "error", str(error) if isinstance(error, Cut) else type(error).__name__
+        log.event("request_failed", origin=trace.origin, status=error.status, message=str(error))
+        if exchange.has_started:
+            self._metrics.count("cut_responses", error.reason if isinstance(error, Cut) else "origin")
+            exchange.abort()
+            return
+        exchange.keeps_alive = exchange.keeps_alive and exchange.body.is_done
+        said = ("Cache-Status", f"nezha; fwd=miss; detail={trace.detail}")
+        await exchange.answer(error.status, f"{error}\n", said)

@@ -69,8 +69,8 @@ def read_hello(data: bytes) -> Hello | None:
             return None
         message += data[at + 5 : at + 5 + length]
         at += 5 + length
-    if message[0] != 1:
-        raise BadHello("not a ClientHello")
+        if message and message[0] != 1:
+            raise BadHello("not a ClientHello")
     return _parse(message[4 : 4 + int.from_bytes(message[1:4], "big")])
 
 

@@ -90,7 +90,7 @@ def _host(fields: Fields, authority: str | None, version: tuple[int, int], *, tl
 
 
 def _framing(fields: Fields, version: tuple[int, int]) -> tuple[int | None, bool]:
-    """The body's length, or whether it is chunked (RFC 9112 6); every shape that two readers read differently is refused."""
+    """The body's length, or whether it is chunked (RFC 9112 6); what two readers read differently is refused."""
     codings, lengths = fields.all("transfer-encoding"), fields.all("content-length")
     if codings:
         if lengths:
@@ -146,8 +146,7 @@ class Body:
                     raise RequestError(400, "a chunk is longer than its size")
                 self._is_in_chunk = False
             elif self._trailers is None:
-                self._begin_chunk(line)
-                if self._is_in_chunk:
+                if self._begin_chunk(line):
                     return self._take()
             elif line:
                 self._trailers.append(_field(line))
@@ -169,15 +168,16 @@ class Body:
             raise RequestError(400, "the chunked body's framing is malformed, or too long")
         return None
 
-    def _begin_chunk(self, line: str) -> None:
+    def _begin_chunk(self, line: str) -> bool:
+        """Whether bytes follow: after the last chunk, trailers do."""
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
             raise RequestError(400, "a chunk's size is malformed")
         self._left = int(match[1], 16)
-        if self._left:
-            self._is_in_chunk = True
-        else:
+        self._is_in_chunk = bool(self._left)
+        if not self._is_in_chunk:
             self._trailers = []
+        return self._is_in_chunk
 
     def _end(self) -> None:
         self.trailers = Fields(self._trailers or ())

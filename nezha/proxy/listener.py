@@ -9,6 +9,7 @@ first byte 0x16? -- no --> Connection ------------------------------------> http
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from nezha import log
@@ -228,10 +229,10 @@ class Listener:
         for connection in list(self._connections):
             if connection.deadline is not None:  # between two requests
                 connection.close()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while any(each.deadline is None for each in self._connections) and loop.time() < until:
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while running := {each.on_lost for each in self._connections if each.on_lost and each.deadline is None}:
+                    await asyncio.wait(running)
         if self._server is not None:
             self._server.close()
         for stranger in list(self._strangers):

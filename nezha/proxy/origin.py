@@ -6,8 +6,8 @@ framing), while a body of known length is received by `recv_into` into whatever 
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ _HEAD_MAX = 128 << 10
 _BACKLOG_HIGH = 1 << 20
 _IDLE_SECONDS = 50.0  # shorter than what origins allow: a reused connection should be alive
 _IDLE_MAX = 64  # kept per origin
+_IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"})
 Interim = Callable[[int, Fields], Awaitable[None]]
 Arrived = Callable[[int], None]
 
@@ -37,6 +38,7 @@ class _Line(asyncio.BufferedProtocol):
         self.is_ended = False
         self.error: Exception | None = None
         self.last_arrival = 0.0
+        self.last_sent = 0.0
         self._spare = memoryview(bytearray(64 << 10))
         self._target: memoryview | None = None
         self._arrived: Arrived | None = None
@@ -107,8 +109,11 @@ class _Line(asyncio.BufferedProtocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Waits for more in the backlog, a full target, or the end. Raises OriginTimeout after so long without a byte."""
+    async def wait(self, seconds: float, *, since_sent: bool = False) -> None:
+        """Waits for more in the backlog, a full target, or the end. Raises OriginTimeout after so long without a byte.
+
+        `since_sent`: after so long since the request's last byte, whatever comes.
+        """
         if self.is_ended:
             return
         loop = asyncio.get_running_loop()
@@ -118,17 +123,18 @@ class _Line(asyncio.BufferedProtocol):
         waiter = self._waiter = loop.create_future()
         self.last_arrival = loop.time()
 
-        timer: asyncio.TimerHandle
+        timer: asyncio.Handle
 
         def check() -> None:
             nonlocal timer
-            left = self.last_arrival + seconds - loop.time()
+            left = (self.last_sent if since_sent else self.last_arrival) + seconds - loop.time()
             if left > 0:
                 timer = loop.call_later(left, check)
             elif not waiter.done():
-                waiter.set_exception(OriginTimeout(f"no byte came for {seconds:g} s"))
+                what = "no answer's head" if since_sent else "no byte"
+                waiter.set_exception(OriginTimeout(f"{what} came for {seconds:g} s"))
 
-        timer = loop.call_later(seconds, check)
+        timer = loop.call_soon(check)
         try:
             await waiter
         finally:
@@ -169,10 +175,9 @@ class Answer:
     async def read(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises OriginError where it breaks off."""
         while not self.is_done:
-            if data := self._take():
+            data = self._take()
+            if data or self.is_done:
                 return data
-            if self.is_done:
-                break
             await self._link.line.wait(self._link.target.idle_timeout)
             if self._link.line.is_ended and not self._link.line.backlog:
                 self._ended()
@@ -276,6 +281,8 @@ class _Link:
         self.target = target
         self.parser = h11.Connection(h11.CLIENT)
         self.is_reused = False
+        self.is_sent = True  # the request is; before, nothing else may be sent here
+        self.has_answered = False
         self._pool = pool
         self._keeps_alive = False
         self._idle: asyncio.TimerHandle | None = None
@@ -290,8 +297,11 @@ class _Link:
         if received:
             self._count(received)
 
-    def begin(self, method: str, count: Callable[[int], None]) -> None:
+    def begin(self, method: str, count: Callable[[int], None], *, has_body: bool) -> None:
         """Prepares for one more request."""
+        self.is_sent = not has_body
+        self.has_answered = False
+        self.line.last_sent = asyncio.get_running_loop().time()
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -316,12 +326,13 @@ class _Link:
             elif line.is_ended and not line.backlog:
                 raise OriginUnreachable("the origin ended the connection without an answer")
             else:
-                await line.wait(self.target.head_timeout)
+                await line.wait(self.target.head_timeout, since_sent=True)
 
     def _next_event(self) -> object:
         line = self.line
         try:
             if line.backlog:
+                self.has_answered = True
                 self.parser.receive_data(bytes(line.backlog))
                 line.backlog.clear()
             return self.parser.next_event()
@@ -345,7 +356,8 @@ class _Link:
     def release(self) -> None:
         """The answer is read: keeps the connection for the next request, if that is possible."""
         rest = self.parser.trailing_data[0] if self.parser.their_state is h11.DONE else b""
-        if not self._keeps_alive or self.line.is_ended or self.line.backlog or rest or len(self._pool) >= _IDLE_MAX:
+        is_clean = self.is_sent and not (self.line.is_ended or self.line.backlog or rest)
+        if not (is_clean and self._keeps_alive) or len(self._pool) >= _IDLE_MAX:
             self.close()
             return
         self.is_reused = True
@@ -361,15 +373,17 @@ class _Link:
 
 
 def _framing(method: str, head: Head) -> tuple[Framing, int | None]:
-    """How the body ends (RFC 9112 6.3); h11 has refused what contradicts itself."""
+    """How the body ends (RFC 9112 6.3); h11 has refused lengths that contradict each other. Raises OriginMismatch."""
     if method == "HEAD" or head.status in {204, 304}:
         return Framing.LENGTH, 0
     codings = [coding.lower() for coding in head.fields.all("transfer-encoding")]
+    lengths = head.fields.all("content-length")
     if codings:
         if codings != ["chunked"]:
             raise OriginMismatch("the origin's transfer coding is not known")
+        if lengths:
+            raise OriginMismatch("the origin's answer has both Content-Length and Transfer-Encoding")
         return Framing.CHUNKED, None
-    lengths = head.fields.all("content-length")
     return (Framing.LENGTH, int(lengths[0].partition(",")[0])) if lengths else (Framing.CLOSE, None)
 
 
@@ -391,6 +405,17 @@ class Call:
             raise OriginUnreachable("the origin ended the connection while the request was sent")
         self._link.transport.write(data)
         await self._link.line.drain()
+        self._link.line.last_sent = asyncio.get_running_loop().time()
+
+    async def finish(self, data: bytes) -> None:
+        """Sends the last of the request's body. Raises OriginUnreachable."""
+        self._link.is_sent = True
+        await self.send(data)
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the request went out on a kept connection that ended without a byte of answer."""
+        return self._link.is_reused and not self._link.has_answered
 
     async def answer(self, interim: Interim | None = None) -> Answer:
         """The answer's head. Raises OriginError; the connection is gone then."""
@@ -419,30 +444,37 @@ class Origins:
     async def fetch(self, route: Route, method: str, head: bytes, interim: Interim | None = None) -> Answer:
         """Sends a request without a body and reads the answer's head. Raises OriginError.
 
-        A kept connection may have ended unseen: a request that no byte of answer followed is sent once more on a new one.
+        A kept connection may have ended unseen: a request that no byte of answer followed is sent once more on a new
+        one. One that may not be sent twice (RFC 9110 9.2.2) goes out on a new one at once.
         """
-        try:
-            call = await self.call(route, method, head)
+        with self.answering(route):
+            call = await self.call(route, method, head, new=method not in _IDEMPOTENT)
             try:
                 answer = await call.answer(interim)
             except OriginUnreachable:
-                if not call._link.is_reused:
+                if not call.may_repeat:
                     raise
                 answer = await (await self.call(route, method, head, new=True)).answer(interim)
-        except OriginError as error:
-            self._metrics.count("origin_requests", route.name, "0")
-            raise type(error)(f"origin {route.name}: {error}") from error
         self._metrics.count("origin_requests", route.name, str(answer.head.status))
         return answer
 
-    async def call(self, route: Route, method: str, head: bytes, *, new: bool = False) -> Call:
-        """Sends a request's head on a kept connection, or on a `new` one. Raises OriginError."""
+    @contextmanager
+    def answering(self, route: Route) -> Iterator[None]:
+        """Within it, an error says whose it is, and counts as a request without an answer."""
+        try:
+            yield
+        except OriginError as error:
+            self._metrics.count("origin_requests", route.name, "0")
+            raise type(error)(f"origin {route.name}: {error}") from error
+
+    async def call(self, route: Route, method: str, head: bytes, *, new: bool = False, has_body: bool = False) -> Call:
+        """Sends a request's head on a kept connection, or on a `new` one; a body needs one. Raises OriginError."""
         pool = self._pools.setdefault(route.target, [])
-        link = None if new else self._kept(pool)
+        link = None if new or has_body else self._kept(pool)
         if link is None:
             link = _Link(await self._connect(route.target), route.target, pool)
         received = route.name
-        link.begin(method, lambda count: self._metrics.count("origin_bytes", received, by=count))
+        link.begin(method, lambda count: self._metrics.count("origin_bytes", received, by=count), has_body=has_body)
         link.transport.write(head)
         return Call(link, method)
 
@@ -456,12 +488,16 @@ class Origins:
 
     async def splice(self, route: Route) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A plain TCP connection to the origin, for bytes that Nezha does not read. Raises OriginError."""
-        with _translated(route.target):
-            async with asyncio.timeout(route.target.connect_timeout):
-                return await asyncio.open_connection(route.target.host, route.target.port)
+        transport = (await self._connect(route.target, is_raw=True)).transport
+        assert transport is not None
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
 
-    async def _connect(self, target: Target) -> _Line:
-        context = self._contexts[target.ca_file] if target.scheme == "https" else None
+    async def _connect(self, target: Target, *, is_raw: bool = False) -> _Line:
+        context = self._contexts[target.ca_file] if target.scheme == "https" and not is_raw else None
         with _translated(target):
             async with asyncio.timeout(target.connect_timeout):
                 if target.proxy is not None:
@@ -487,18 +523,21 @@ class Origins:
         loop = asyncio.get_running_loop()
         transport, line = await loop.create_connection(_Line, url.hostname or "", url.port or 3128)
         authority = f"{target.host}:{target.port}"
-        transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("latin-1"))
-        while b"\r\n\r\n" not in line.backlog:
-            if line.is_ended or len(line.backlog) > _HEAD_MAX:
-                raise OriginUnreachable("the egress proxy gave no answer")
-            await line.wait(target.connect_timeout)
-        status = bytes(line.backlog).split(b" ", 2)[1:2]
-        if status != [b"200"]:
+        try:
+            transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("latin-1"))
+            while b"\r\n\r\n" not in line.backlog:
+                if line.is_ended or len(line.backlog) > _HEAD_MAX:
+                    raise OriginUnreachable("the egress proxy gave no answer")
+                await line.wait(target.connect_timeout)
+            status = bytes(line.backlog).split(b" ", 2)[1:2]
+            if status != [b"200"]:
+                raise OriginUnreachable(f"the egress proxy refused {authority}: {b''.join(status).decode('latin-1')}")
+            line.backlog.clear()
+            if context is not None:
+                line.transport = await loop.start_tls(transport, line, context, server_hostname=target.host)
+        except BaseException:
             transport.abort()
-            raise OriginUnreachable(f"the egress proxy refused {authority}: {b''.join(status).decode('latin-1')}")
-        line.backlog.clear()
-        if context is not None:
-            line.transport = await loop.start_tls(transport, line, context, server_hostname=target.host)
+            raise
         return line
 
     async def close(self) -> None:

@@ -12,7 +12,6 @@ from nezha.proxy.http1 import Exchange
 from nezha.proxy.origin import Answer, Call, Origins
 from nezha.proxy.outgoing import request_head
 from nezha.routes import Route, Routes
-from nezha.semantics.decision import Framing
 from nezha.semantics.headers import end_to_end
 from nezha.tasks import Tasks
 
@@ -77,8 +76,10 @@ class Passthrough:
         try:
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
-            # Of the answer to a HEAD, or a 304, Content-Length speaks of a body that does not follow: it is left as it is.
-            exchange.start(answer.head.status, Fields(items), length=answer.body_length, reason=answer.head.reason)
+            # Where no body follows, Content-Length speaks of one that would: it is left as it is.
+            has_no_body = exchange.request.method == "HEAD" or answer.head.status in {204, 304}
+            length = None if has_no_body else answer.length
+            exchange.start(answer.head.status, Fields(items), length=length, reason=answer.head.reason)
             while data := await answer.read():
                 await exchange.write(data)
                 self._metrics.count("response_bytes", route.name, "origin", by=len(data))

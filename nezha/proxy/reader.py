@@ -63,7 +63,7 @@ class Reader:
             fill = self._fill
             if fill is None:
                 raise Stranded(f"nobody brings byte {self.position}")
-            part = fill.slice_at(self.position)
+            part = fill.slices.at(self.position)
             if part is None:
                 if not fill.is_coming(self.position):
                     raise Stranded(f"nobody brings byte {self.position}")

@@ -152,7 +152,9 @@ async def test_it_is_refused_inside_tls_as_well(tmp_path: Path, name: str) -> No
         assert origin.count() == 0
 
 
-@pytest.mark.parametrize("name", ["obs-fold", "bare LFs everywhere", "no Host", "both Content-Length and Transfer-Encoding"])
+@pytest.mark.parametrize(
+    "name", ["obs-fold", "bare LFs everywhere", "no Host", "both Content-Length and Transfer-Encoding"]
+)
 async def test_it_is_refused_when_it_comes_byte_by_byte(tmp_path: Path, name: str) -> None:
     raw, status = MALFORMED[name]
     async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
@@ -225,7 +227,6 @@ BAD_CHUNKS = {
     "no CRLF behind a chunk": b"5\r\nhello0\r\n\r\n",
     "a bare LF behind a chunk": b"5\r\nhello\n0\r\n\r\n",
     "100 KB of extension": b"5;" + b"a" * 100_000 + b"\r\nhello\r\n0\r\n\r\n",
-    "many small extensions": (b"1;" + b"a" * 60 + b"\r\nx\r\n") * 4000 + b"0\r\n\r\n",
     "100 KB of trailers": b"5\r\nhello\r\n0\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n",
     "a bare LF in the trailers": b"5\r\nhello\r\n0\r\nX-A: a\nX-B: b\r\n\r\n",
     "a bare LF ends the trailers": b"5\r\nhello\r\n0\r\n\n",
@@ -241,7 +242,9 @@ async def test_a_malformed_chunked_body_is_refused_and_never_whole_at_the_origin
         origin.serve("/a", Object(body=b"stored", cache_control=FRESH))
         async with running(tmp_path, web(origin)) as nezha:
             async with await nezha.client() as client:
-                await _is_refused(client, b"PUT /b HTTP/1.1\r\nHost: web.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 400)
+                await _is_refused(
+                    client, b"PUT /b HTTP/1.1\r\nHost: web.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 400
+                )
             await origin.gone()
             assert not any(request.is_complete for request in origin.requests)
             assert "/b" not in origin.objects

@@ -272,7 +272,7 @@ async def test_an_origin_that_ignores_ranges_still_serves_one(tmp_path: Path) ->
     async with Origin() as origin:
         origin.serve("/a", Object(body=Pattern(SIZE), cache_control=FRESH))
         origin.fault("/a", Fault(ignore_range=True))
-        async with running(tmp_path, web(origin)) as nezha:
+        async with running(tmp_path, web(origin, parallel=1)) as nezha:
             part = await nezha.get("/a", headers={"Range": "bytes=1000000-1000099"})
             assert (part.status, part.body) == (206, pattern(SIZE)[1_000_000:1_000_100])
             await nezha.quiet()

@@ -1,0 +1,100 @@
+"""The look: what the store has for a read, what is on its way, and what freshness says of it."""
+
+import time
+from dataclasses import dataclass
+
+from nezha.model import Extent
+from nezha.proxy.fill import Fill
+from nezha.proxy.fills import Fills
+from nezha.proxy.outgoing import Ask
+from nezha.semantics.decision import Bypass, Miss, Revalidate, Selection, Serve, on_request, select
+from nezha.semantics.keys import variant
+from nezha.semantics.ranges import WHOLE
+from nezha.store.hot import Stored
+from nezha.store.store import Store
+
+_ELECTIONS_MAX = 3  # leaders whom the origin refused, before everybody asks at once
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The version there is (if any), the fill that brings the rest of it, and the decision.
+
+    `is_collapsed`: what is selected is still on its way, by somebody else's request.
+    """
+
+    stored: Stored | None
+    fill: Fill | None
+    decision: Serve | Revalidate | Miss | Bypass
+    is_collapsed: bool = False
+
+    def selection(self, ask: Ask) -> Selection:
+        """What is selected as of now: a 304 meanwhile may have changed the fields that preconditions are judged by."""
+        assert self.stored is not None
+        return selection_of(ask, self.stored, self.fill)
+
+
+def selection_of(ask: Ask, stored: Stored, fill: Fill | None) -> Selection:
+    """What a request selects of a version; of one whose size is not known yet, all (its extent says nothing)."""
+    if fill is not None and fill.size is None:
+        return Selection(stored.entry.status, Extent(0, 0))
+    return select(ask.request, stored.entry)
+
+
+class Lookout:
+    """Looks, and waits for the heads of those who ask already."""
+
+    def __init__(self, store: Store, fills: Fills) -> None:
+        self._store = store
+        self._fills = fills
+
+    async def look(self, ask: Ask) -> Look:
+        """Looks; on a miss for which somebody is asking already, waits for that leader's head and looks again.
+
+        Never for its body. An answer that is not stored releases all who wait at once, and they ask for themselves;
+        after a refusal, which speaks of the leader only, the next of them leads.
+        """
+        look = await self._look(ask)
+        if ask.request.method != "GET":
+            return look
+        key, span = str(ask.read.key), ask.span or WHOLE
+        for _ in range(_ELECTIONS_MAX):
+            lead = self._fills.lead_for(key, span) if isinstance(look.decision, Miss) else None
+            if lead is None:
+                break
+            was_refused = await lead.settled()
+            look = await self._look(ask, is_collapsed=True)
+            if not was_refused:
+                break
+        return look
+
+    async def _look(self, ask: Ask, *, is_collapsed: bool = False) -> Look:
+        key = str(ask.read.key)
+        versions = [*await self._store.lookup(key), *self._fills.hidden(key)]
+        found = variant([each.entry for each in versions], ask.request.fields)
+        now = time.time()
+        if found is None:
+            return Look(None, None, on_request(ask.request, None, (), ask.route.freshness, now))
+        stored = next(each for each in versions if each.entry is found.entry)
+        fill = self._fills.of(stored)
+        there = fill.slices.coverage() if fill is not None else stored.intervals()
+        # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
+        is_known = fill is None or fill.size is not None or ask.span is None
+        decision = on_request(ask.request, stored.entry if is_known else None, there, ask.route.freshness, now)
+        if isinstance(decision, Serve) and not found.is_exact:
+            decision = Revalidate(decision.selection, "vary-miss")
+        if ask.route.dialect.is_object_store and _is_refused(decision):
+            decision = Bypass("precondition")  # in the store's own words
+        return Look(stored, fill, decision, is_collapsed or _waits(fill, decision))
+
+
+def _is_refused(decision: Serve | Revalidate | Miss | Bypass) -> bool:
+    return isinstance(decision, Serve | Revalidate) and decision.selection.status in {412, 416}
+
+
+def _waits(fill: Fill | None, decision: Serve | Revalidate | Miss | Bypass) -> bool:
+    """Whether what is selected is still on its way."""
+    if fill is None or not isinstance(decision, Serve | Revalidate):
+        return False
+    extent = decision.selection.extent
+    return fill.size is None or (extent is not None and not fill.slices.has(extent))

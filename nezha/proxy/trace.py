@@ -1,0 +1,45 @@
+"""What is said of a request: one log line, one round of counting, one Cache-Status."""
+
+import time
+from dataclasses import dataclass, field
+
+from nezha import log
+from nezha.metrics import Metrics
+from nezha.proxy.http1 import Exchange
+
+
+@dataclass(slots=True)
+class Trace:
+    """The outcome of one request and its reason, as far as they are known."""
+
+    origin: str
+    outcome: str = "error"  # hit | miss | partial | revalidated | stale | pass | error
+    detail: str = ""
+    started: float = field(default_factory=time.perf_counter)
+
+    def say(self, outcome: str, detail: str, status: str) -> str:
+        """Notes the outcome, and gives the Cache-Status that goes with it (RFC 9211)."""
+        self.outcome, self.detail = outcome, detail
+        return f"nezha; {status}"
+
+    def record(self, exchange: Exchange, metrics: Metrics) -> None:
+        """Counts and logs the request at its end."""
+        seconds = time.perf_counter() - self.started
+        request, labels = exchange.request, (self.origin, self.outcome)
+        metrics.count("requests", *labels)
+        metrics.observe("request_seconds", seconds, *labels)
+        if exchange.first_byte_at:
+            metrics.observe("first_byte_seconds", exchange.first_byte_at - self.started, *labels)
+        log.access(
+            origin=self.origin,
+            outcome=self.outcome,
+            detail=self.detail,
+            status=exchange.status,
+            method=request.method,
+            host=request.host,
+            target=log.masked(request.target),
+            client=request.client,
+            tls=request.tls,
+            bytes=exchange.body_bytes,
+            seconds=round(seconds, 6),
+        )
