@@ -26,7 +26,8 @@ def web(origin: Origin, **more: Any) -> dict[str, Any]:
 def settings_for(directory: Path, origins: Sequence[Mapping[str, Any]], **cache: Any) -> Settings:
     """Settings as a user writes them, on ephemeral loopback ports, everything kept under `directory`."""
     document = {
-        "cache": {"listen": "127.0.0.1:0", "directory": str(directory / "cache"), "size": "2GiB", "min_free": 0, **cache},
+        "cache": {"listen": "127.0.0.1:0", "directory": str(directory / "cache"), "size": "2GiB", "min_free": 0}
+        | cache,
         "admission": {"listen": "127.0.0.1:0"},
         "tls": {"directory": str(directory / "tls")},
         "origins": list(origins),
@@ -65,7 +66,7 @@ class Running:
     async def until(self, is_so: Callable[[], bool], seconds: float = 10.0) -> None:
         """Until something that Nezha does in the background has been done."""
         async with asyncio.timeout(seconds):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110  # the product tells a test nothing; each look is bounded by the deadline
                 await asyncio.sleep(0.002)
 
     async def quiet(self) -> None:

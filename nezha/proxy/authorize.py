@@ -9,16 +9,16 @@ import time
 from dataclasses import dataclass, replace
 
 from nezha.dialects import Kind
-from nezha.errors import OriginError
+from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent
 from nezha.proxy.grants import Grants
 from nezha.proxy.origin import Answer, Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import freshened, is_same_version
-from nezha.semantics.freshness import time_left
+from nezha.semantics.freshness import may_outlive, time_left
 from nezha.semantics.headers import end_to_end
 from nezha.semantics.ranges import Span
-from nezha.semantics.validators import same_strong
+from nezha.semantics.validators import is_strong, same_strong
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 
@@ -115,7 +115,7 @@ class Authorizer:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself."""
         entry, more = stored.entry, ask.route.grant_in_outage
         left = time_left(entry, ask.route.freshness, now)
-        if left + ask.route.freshness.grace <= 0:
+        if left + ask.route.freshness.grace <= 0 or not (left > 0 or may_outlive(entry.fields, ask.route.freshness)):
             return None
         if self._is_open(ask, entry) and left + more > 0:
             return Granted(Permission(entry.version, None), is_outage=True)
@@ -136,6 +136,9 @@ class Authorizer:
         if status == 304:
             if not more and not self._speaks_of(ask, answer, entry):
                 return Refused(answer)
+            named, etag = answer.head.fields.get("etag"), entry.fields.get("etag")
+            if is_strong(named) and is_strong(etag) and named != etag:
+                raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
             self._freshen(stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:

@@ -46,6 +46,7 @@ class Course:
     fill: Fill | None
     cache_status: str
     source: str  # cache | origin
+    own: Fields = Fields()  # of this exchange, for the leader
 
 
 class Delivery:
@@ -98,7 +99,7 @@ class Delivery:
             items.append(("Content-Range", f"bytes */{entry.size}"))
         if course.source == "cache":
             items.append(("Age", str(int(age(entry, time.time())))))
-        items.append(("Cache-Status", course.cache_status))
+        items += [*course.own, ("Cache-Status", course.cache_status)]
         return Fields(items)
 
     async def _send(self, exchange: Exchange, ask: Ask, course: Course, reader: Reader) -> None:

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
-from nezha.model import Entry, Extent
+from nezha.model import Entry, Extent, Fields
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
@@ -37,6 +37,8 @@ class Filling:
     stored: Stored
     fill: Fill
     permission: Permission
+    own: Fields
+    """What the answer says to its asker only: Set-Cookie, the ids of the exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,9 @@ class Fetcher:
                 # From here on others find the fill.
                 lead.settle()
                 self._fills.widen(fill, self, ask.route.lanes)
-                return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer))
+                own_names = (ask.route.dialect.exchange_fields | {"set-cookie"}) - {"date"}
+                own = Fields(item for item in answer.head.fields if item[0].lower() in own_names)
+                return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
 

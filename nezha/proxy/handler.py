@@ -176,11 +176,11 @@ class Handler:
     ) -> None:
         """Delivers what the leader's request brought."""
         match outcome:
-            case Filling(stored, fill, permission):
+            case Filling(stored, fill, permission, own):
                 said = trace.say("partial" if reason == "partial" else "miss", reason, f"fwd={reason}; stored")
                 with self._store.lease(stored):
                     selection = selection_of(ask, stored, fill)
-                    course = Course(stored, selection, permission, fill, said, "origin")
+                    course = Course(stored, selection, permission, fill, said, "origin", own)
                     await self._steps.delivery.deliver(exchange, ask, course)
             case Answered(answer, why):
                 await self._relay(exchange, ask, answer, why, trace)

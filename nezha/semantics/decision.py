@@ -25,13 +25,9 @@ class Selection:
 
 def select(request: Request, entry: Entry) -> Selection:
     """The answer of a stored version to a GET or HEAD (RFC 9110 13.2.2 and 14.2)."""
-    match evaluate(request.fields, entry.fields):
-        case Verdict.FAILED:
-            return Selection(412, None)
-        case Verdict.NOT_MODIFIED:
-            return Selection(304, None)
-        case Verdict.PROCEED:
-            pass
+    verdict = evaluate(request.fields, entry.fields)
+    if verdict is not Verdict.PROCEED:
+        return Selection(verdict.value, None)
     span = parse_range(request.fields.get("range")) if request.method == "GET" else None
     if span is None or entry.status != 200 or not range_applies(request.fields, entry.fields):
         return Selection(entry.status, Extent(0, entry.size))

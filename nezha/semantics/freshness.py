@@ -59,6 +59,14 @@ def lifetime(fields: Fields, policy: Policy) -> float:
     return policy.fresh if stated is None else stated
 
 
+def may_outlive(fields: Fields, policy: Policy) -> bool:
+    """Whether a response may be served stale while its origin cannot be asked (RFC 9111 4.2.4)."""
+    if policy.is_metadata:
+        return True  # the uploader's directives bound freshness only
+    control = directives(fields.get("cache-control"))
+    return not control.keys() & {"must-revalidate", "proxy-revalidate", "s-maxage", "no-cache"}
+
+
 def age(entry: Entry, now: float) -> float:
     """The current age of a stored response (RFC 9111 4.2.3), in seconds."""
     date = parse_date(entry.fields.get("date"))

@@ -86,7 +86,7 @@ def gaps(wanted: Extent, have: Iterable[Extent]) -> list[Extent]:
     missing: list[Extent] = []
     position = wanted.start
     for extent in have:
-        if extent.stop <= position:
+        if extent.stop <= position or extent.length == 0:
             continue
         if extent.start >= wanted.stop:
             break
