@@ -26,6 +26,7 @@ from nezha.store.store import Store
 from nezha.tasks import Tasks
 
 _KEPT_MAX = 4
+_YIELD_SECONDS = 0.5  # how long lane 0 waits for the head of a range lane's answer
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
 
 
@@ -117,6 +118,8 @@ class Fill:
                         break
                     position += await self._skip(answer, min(taken, extent.stop) - position)
                     continue
+                if await self._is_left_to_ranger(position):
+                    continue
                 got = await self._receive(answer, self.slices.claimable(position, extent.stop))
                 position += got or 0
                 if got == 0:
@@ -131,6 +134,18 @@ class Fill:
             del self.slices.coming[lane]
             self._lanes -= 1
             self._changed()
+
+    async def _is_left_to_ranger(self, position: int) -> bool:
+        """Waits a little for a range lane that has asked for this slice, lest both fetch it; whether it has come."""
+        if not self.slices.is_asked(position):
+            return False
+        try:
+            async with asyncio.timeout(_YIELD_SECONDS):
+                while self.slices.is_asked(position) and self.slices.taken_stop(position) is None:
+                    await self.changed()
+        except TimeoutError:
+            return False
+        return self.slices.taken_stop(position) is not None
 
     async def _skip(self, answer: Answer, count: int) -> int:
         buffer = await self._buffers.acquire(min(count, self._buffers.slice_bytes))

@@ -65,6 +65,10 @@ class SliceMap:
         """Whether an answer, or the answer to a question, will bring the byte at `position`."""
         return any(each.start <= position < each.stop for each in (*self.coming.values(), *self.asked))
 
+    def is_asked(self, position: int) -> bool:
+        """Whether a range lane has asked for the byte at `position`."""
+        return any(each.start <= position < each.stop for each in self.asked)
+
     def coverage(self) -> list[Extent]:
         """All but what is missing, sorted; it may overlap."""
         arriving = [each.extent for each in self.arriving]

@@ -1,0 +1,24 @@
+"""Who is measured: Nezha, nginx, and the origin itself for comparison. Each is started here with its configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Scheme = Literal["http", "https"]
+SCHEMES: tuple[Scheme, ...] = ("http", "https")
+FAST = "data.test"  # the origin sends as fast as it can
+LIMITED = "limited.test"  # 20 MB/s a connection, 20 ms a request
+HOSTS = (FAST, LIMITED)
+LIMITED_BYTES_PER_SECOND = 20_000_000
+LIMITED_DELAY_MS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to the bytes: where to connect for a host and scheme, whom to trust, whose CPU time counts."""
+
+    name: str
+    ports: Mapping[tuple[str, Scheme], int]
+    ca: Path
+    pid: int | None

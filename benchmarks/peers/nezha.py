@@ -1,0 +1,51 @@
+"""Nezha as its users run it: `nezha serve` in a process of its own."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from benchmarks.peers import FAST, LIMITED, SCHEMES, Way
+from benchmarks.peers.origin import Origin
+from benchmarks.processes import json_line, running, until
+
+BUFFERS_BYTES = 256 << 20
+
+
+@contextlib.contextmanager
+def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
+    """Runs it with an empty cache of at most `size` (as Nezha writes it: `8GiB`)."""
+    folder.mkdir(parents=True)
+    connects = {FAST: origin.port, LIMITED: origin.limited_port}
+    settings = {
+        "cache": {
+            "listen": "127.0.0.1:0",
+            "directory": str(folder / "cache"),
+            "size": size,
+            "buffers": BUFFERS_BYTES,
+            "drain": "2s",
+        },
+        "admission": {"listen": "127.0.0.1:0"},
+        "tls": {"directory": str(folder / "tls")},
+        "log": {"access": False},
+        "origins": [
+            {
+                "name": host.partition(".")[0],
+                "dialect": "http",
+                "hosts": [host],
+                "connect": f"http://127.0.0.1:{port}",
+                "fresh": "1d",
+            }
+            for host, port in connects.items()
+        ],
+    }
+    file, log = folder / "nezha.yaml", folder / "nezha.log"
+    file.write_text(yaml.safe_dump(settings))
+    with running([sys.executable, "-m", "nezha", "serve", "--config", file], log) as process:
+        until(lambda: json_line(log, "cache_port") is not None, process, log)
+        ready = json_line(log, "cache_port")
+        assert ready is not None
+        ports = {(host, scheme): int(ready["cache_port"]) for host in connects for scheme in SCHEMES}
+        yield Way("nezha", ports, folder / "tls" / "ca.crt", process.pid)
