@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,9 @@ import pytest
 
 from tests.objects import pattern
 from tests.real import servers
-from tests.real.pod import Pod
-from tests.real.servers import STORES, Minio, Nezha
+from tests.real.pod import UNSHARE, Pod
+from tests.real.servers import BIG_BYTES, BUCKET, STORES, Minio, Nezha
 
-BIG_BYTES = 169_001_437
-BUCKET = "imagenet"
 WEB_HOST = "www.cs.toronto.edu"
 NAMES = [*STORES, *(f"{BUCKET}.{store}" for store in STORES), WEB_HOST]
 
@@ -25,10 +24,9 @@ NAMES = [*STORES, *(f"{BUCKET}.{store}" for store in STORES), WEB_HOST]
 @pytest.fixture(scope="session")
 def address() -> str:
     """A loopback address of this run's own, so that its ports 443 are nobody else's."""
-    for tool in ("unshare", "sh"):
-        servers.program(tool)
-    if os.geteuid() != 0:
-        servers.missing("only root gives a client its own /etc/hosts")
+    allowed = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
+    if allowed.returncode:
+        servers.missing(f"only root gives a client its own /etc/hosts: {allowed.stderr.strip()}")
     return str(IPv4Address("127.80.0.0") + os.getpid() % 65536)
 
 

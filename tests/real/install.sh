@@ -18,6 +18,7 @@ install_packages() {
   has curl || missing+=(curl)
   has wget || missing+=(wget)
   has gcc || missing+=(gcc libc6-dev)
+  has openssl || missing+=(openssl)
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)

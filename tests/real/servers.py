@@ -26,6 +26,8 @@ from botocore.config import Config
 PARTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nezha-parts"
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
+BIG_BYTES = 169_001_437
+BUCKET = "imagenet"
 REGION = "us-east-1"
 STORES = [f"s3.{REGION}.amazonaws.com", "s3.amazonaws.com"]
 
@@ -78,8 +80,11 @@ def process(
     command: Sequence[str], log: Path, is_ready: Callable[[], bool], env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process from ready to stopped, its output in `log`; fails with that where it ends before it is ready."""
+    # Also where these tests are killed, nothing is left running.
+    setpriv = shutil.which("setpriv")
+    follow = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
     with log.open("wb") as output:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
+        running = subprocess.Popen([*follow, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
     try:
         until(lambda: running.poll() is not None or is_ready(), f"{command[0]} is ready")
         if running.poll() is not None:

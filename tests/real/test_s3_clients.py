@@ -6,6 +6,7 @@ for as http://NAME:443. MinIO verifies every signature against the Host that the
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ import pytest
 
 from tests.objects import pattern
 from tests.real import servers
-from tests.real.conftest import BIG_BYTES, BUCKET
 from tests.real.pod import Pod
-from tests.real.servers import Minio, Nezha
+from tests.real.servers import BIG_BYTES, BUCKET, Minio, Nezha
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -32,7 +32,9 @@ class Client:
     how: str
     signature: str = ""
     endpoint: str | None = None
+    small: int = 1000  # how many of the small objects it reads
     listed_bytes: int = 0  # of answers to LIST, which are no object's
+    waste: float = 1.05  # what a cold read may move, as a multiple of what is stored
 
     def job(self, minio: Minio, keys: Iterable[str], secret_key: str) -> dict[str, Any]:
         if not self.signature:
@@ -49,14 +51,15 @@ class Client:
 CLIENTS = {
     "boto3-get": Client("boto3_reads", "get"),
     "boto3-download": Client("boto3_reads", "download"),
-    "boto3-plain-http": Client("boto3_reads", "get", endpoint=PLAIN),
+    "boto3-plain-http": Client("boto3_reads", "get", endpoint=PLAIN, small=50),
     "s3fs-cat": Client("s3fs_reads", "cat"),
-    "s3fs-get": Client("s3fs_reads", "get", listed_bytes=1_000_000),
+    # It leaves the GET of a large object for four signed ranges at once, none of which may be narrowed.
+    "s3fs-get": Client("s3fs_reads", "get", listed_bytes=1_000_000, waste=1.25),
     "s3fs-open": Client("s3fs_reads", "open"),
     "requests": Client("url_reads", "requests", "s3"),
     "curl": Client("url_reads", "curl", "s3v4"),
     "wget": Client("url_reads", "wget", "s3v4"),
-    "wget-plain-http": Client("url_reads", "wget", "s3v4", endpoint=PLAIN),
+    "wget-plain-http": Client("url_reads", "wget", "s3v4", endpoint=PLAIN, small=50),
 }
 
 
@@ -95,13 +98,13 @@ def reader(request: pytest.FixtureRequest, pod: Pod, minio: Minio) -> Reader:
 def test_cold_and_warm_reads_are_true_and_warm_ones_move_no_object(
     reader: Reader, nezha: Nezha, big: dict[str, str], small: dict[str, str]
 ) -> None:
-    objects = big | small
+    objects = big | dict(list(small.items())[: reader.client.small])
     assert reader.read(objects) == objects
     nezha.settle()
     size = nezha.metric("nezha_store_bytes")
     cold = nezha.metric("nezha_origin_bytes_total", origin="imagenet")
     assert nezha.metric("nezha_store_objects") == len(objects)
-    assert size <= cold <= 1.05 * size + reader.client.listed_bytes
+    assert size <= cold <= reader.client.waste * size + reader.client.listed_bytes
 
     asked = nezha.metric("nezha_origin_requests_total", origin="imagenet", code="304")
     sent = nezha.metric("nezha_response_bytes_total", origin="imagenet", source="cache")
@@ -116,15 +119,32 @@ def test_cold_and_warm_reads_are_true_and_warm_ones_move_no_object(
 
 
 def test_after_an_overwrite_only_the_new_bytes_come(reader: Reader, minio: Minio, nezha: Nezha) -> None:
+    sizes = {"again/big": BIG_BYTES, "again/small": 70_000}
     for seed in (1, 2):
-        bodies = {"again/big": pattern(BIG_BYTES, seed), "again/small": pattern(70_000, seed)}
+        bodies = {key: pattern(size, seed) for key, size in sizes.items()}
         for key, body in bodies.items():
             minio.put(BUCKET, key, body)
         digests = {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
         assert reader.read(digests) == digests
         assert reader.read(digests) == digests
     nezha.settle()
-    assert nezha.metric("nezha_store_objects") == 2
+    assert nezha.metric("nezha_store_objects") == len(sizes)
+
+
+def test_a_read_during_overwrites_is_of_one_version(pod: Pod, minio: Minio) -> None:
+    readers = [Reader(CLIENTS[name], pod, minio) for name in ("boto3-get", "boto3-download", "requests")]
+    bodies = [pattern(BIG_BYTES, seed) for seed in (1, 2)]
+    digests = {hashlib.sha256(body).hexdigest() for body in bodies}
+    minio.put(BUCKET, "changing", bodies[0])
+    with ThreadPoolExecutor(len(readers)) as threads:
+        for body in bodies[::-1] * 3:
+            reads = [threads.submit(reader.read, ["changing"]) for reader in readers]
+            minio.put(BUCKET, "changing", body)
+            for read in reads:
+                # 412: boto3's download asks for each range of one version only, and may be told that it is no more
+                assert read.result()["changing"] in {*digests, "412"}
+    last = {"changing": hashlib.sha256(bodies[0]).hexdigest()}
+    assert [reader.read(last) for reader in readers] == [last] * len(readers)
 
 
 def test_who_may_not_read_gets_403_and_no_cached_byte(
@@ -157,6 +177,7 @@ def test_what_was_read_before_a_write_is_not_read_after_it(
     assert (said["after"], said["listed"]) == (hashlib.sha256(new).hexdigest(), len(new))
     assert said["expect"] == ["100-continue"]
     assert said["encoding"] == ([] if how == "put" else ["aws-chunked"])
+    assert said["framing"] == ([] if how == "put" else ["chunked"])
     assert said["writes"] == (3 if how == "multipart" else 1)
     with minio.client() as client:
         assert client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == new

@@ -1,6 +1,7 @@
 """A job that reads S3 with boto3: `get` (one GET an object) or `download` (a HEAD, then parallel signed ranges).
 
-In:  {"bucket": ..., "keys": [...], "anonymous": false}.  Out: {key: SHA-256 of its bytes, or the status that came instead}.
+In:  {"bucket": ..., "keys": [...], "anonymous": false}.
+Out: {key: SHA-256 of its bytes, or the status that came instead}.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from s3transfer.exceptions import S3DownloadFailedError  # type: ignore[import-untyped]
 
 
 def get(client: Any, bucket: str, key: str) -> str:
@@ -39,6 +41,8 @@ def main() -> None:
             found[key] = read(client, job["bucket"], key)
         except ClientError as error:
             found[key] = str(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        except S3DownloadFailedError:  # a range's If-Match did not hold any more
+            found[key] = "412"
     json.dump(found, sys.stdout)
 
 

@@ -1,7 +1,9 @@
-"""A job that writes S3 with boto3 and reads back what it wrote, by the way it wrote it: `put`, `stream`, `multipart`, `delete`.
+"""A job that reads an object, writes it, and reads it again, with boto3.
 
-In:  {"bucket": ..., "key": ..., "file": path of the new bytes}.  Out: {"before", "after": SHA-256 or status, "listed": size
-or null, "expect", "encoding": what the writes' heads said}.
+`put` sends the bytes as they are, `stream` in aws-chunked, `multipart` in parts of 8 MiB; `delete` removes the object.
+In:  {"bucket": ..., "key": ..., "file": path of the new bytes}.
+Out: {"before", "after": SHA-256 or status, "listed": size or null, "writes": number of PUTs, "expect", "encoding",
+"framing": what their heads said}.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from typing import Any
 
 import boto3
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 PART_BYTES = 8 << 20
@@ -20,8 +23,8 @@ PART_BYTES = 8 << 20
 class Job:
     """One object's reads and writes; keeps the heads of the writes."""
 
-    def __init__(self, bucket: str, key: str) -> None:
-        self.client: Any = boto3.client("s3")
+    def __init__(self, bucket: str, key: str, *, checksums: str) -> None:
+        self.client: Any = boto3.client("s3", config=Config(request_checksum_calculation=checksums))
         self.named = {"Bucket": bucket, "Key": key}
         self.heads: list[dict[str, str]] = []
         self.client.meta.events.register("before-send.s3", self.keep)
@@ -48,7 +51,7 @@ class Job:
 
     def stream(self, file: Path) -> None:
         with file.open("rb") as body:
-            self.client.put_object(**self.named, Body=body, ChecksumAlgorithm="CRC32")
+            self.client.put_object(**self.named, Body=body)
 
     def multipart(self, file: Path) -> None:
         config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
@@ -65,11 +68,14 @@ def _text(value: str | bytes) -> str:
 def main() -> None:
     how = sys.argv[1]
     given = json.load(sys.stdin)
-    job = Job(given["bucket"], given["key"])
+    # Without a checksum of its own boto3 sends the body as it is.
+    job = Job(given["bucket"], given["key"], checksums="when_required" if how == "put" else "when_supported")
     before = job.read()
     {"put": job.put, "stream": job.stream, "multipart": job.multipart, "delete": job.delete}[how](Path(given["file"]))
-    said = {"expect": job.said("expect"), "encoding": job.said("content-encoding"), "writes": len(job.heads)}
-    json.dump({"before": before, "after": job.read(), "listed": job.listed(), **said}, sys.stdout)
+    names = {"expect": "expect", "encoding": "content-encoding", "framing": "transfer-encoding"}
+    said = {name: job.said(field) for name, field in names.items()}
+    found = {"before": before, "after": job.read(), "listed": job.listed(), "writes": len(job.heads)}
+    json.dump({**found, **said}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A job that reads S3 with s3fs: `cat` or `get` (all objects at once), or `open` (one after the other, as files).
 
-In:  {"bucket": ..., "keys": [...], "anonymous": false}.  Out: {key: SHA-256 of its bytes, or the status that came instead}.
+In:  {"bucket": ..., "keys": [...], "anonymous": false}.
+Out: {key: SHA-256 of its bytes, or the status that came instead}.
 """
 
 import hashlib

@@ -48,9 +48,7 @@ def with_wget(urls: Mapping[str, str], directory: Path) -> dict[str, str]:
     if run.returncode != (8 if refusals else 0):  # 8: the server answered with an error
         raise RuntimeError(run.stderr)
     copies = {path.name.partition("?")[0]: path for path in directory.iterdir()}
-    return {
-        key: _digest(copies[name]) if name in copies else "/".join(sorted(refusals)) for key, name in names.items()
-    }
+    return {key: _digest(copies[name]) if name in copies else "/".join(sorted(refusals)) for key, name in names.items()}
 
 
 def _digest(copy: Path) -> str:
