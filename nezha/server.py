@@ -5,12 +5,13 @@ SIGTERM -> readiness goes false -> running responses end within `cache.drain` ->
 """
 
 import asyncio
+import os
 import signal
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import certifi
@@ -87,10 +88,13 @@ class Server:
         self._drained_at = 0.0
 
     async def open(self) -> None:
-        """Opens the store and both ports. Raises StoreError; OSError where a port cannot be had."""
+        """Opens the store and both ports. Raises SettingsError where the directory or a port cannot be had."""
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
-            store = await Store.open(settings.cache, metrics)
+            try:
+                store = await Store.open(settings.cache, metrics)
+            except StoreError as error:
+                raise SettingsError(str(error)) from error
             stack.push_async_callback(store.close)
             fills = Fills(store, Buffers(settings.cache.buffers, settings.cache.slice), metrics)
             stack.push_async_callback(self._end_fills, fills)
@@ -100,13 +104,15 @@ class Server:
             stack.push_async_callback(origins.close)
             listener = self._listener(store, fills, pump, origins)
             stack.push_async_callback(self._drain, listener)
-            self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
-            await self._open_admission(stack)
+            with _port("cache", settings.cache.listen):
+                self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
+            with _port("admission", settings.admission.listen):
+                await self._open_admission(stack)
             self._closing = stack.pop_all()
         log.event(
             "ready",
-            cache=_shown(settings.cache.listen, self.cache_port),
-            admission=_shown(settings.admission.listen, self.admission_port),
+            cache=str(replace(settings.cache.listen, port=self.cache_port)),
+            admission=str(replace(settings.admission.listen, port=self.admission_port)),
             cache_port=self.cache_port,
             admission_port=self.admission_port,
             hosts=len(self._prepared.routes.hosts),
@@ -173,9 +179,15 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def _shown(address: Address, port: int) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{port}"
+@contextmanager
+def _port(section: str, address: Address) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SettingsError(
+            f"{section}.listen: {address}: {reason.lower()}; choose an address that is this machine's and free"
+        ) from error
 
 
 async def serve(prepared: Prepared) -> None:
@@ -185,12 +197,7 @@ async def serve(prepared: Prepared) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = Server(prepared)
-    try:
-        await server.open()
-    except StoreError as error:
-        raise SettingsError(str(error)) from error
-    except OSError as error:
-        raise SettingsError(f"listen: {error.strerror or error}; choose a free port or stop what holds it") from error
+    await server.open()
     await stopped.wait()
     await server.close()
 

@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 import termios
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -78,22 +79,31 @@ def _send_more(fd: int, data: bytes) -> int:
         view.detach()
 
 
-class TlsWire(Wire):
-    """Bytes are read into a reused buffer, encrypted 64 records at a time, and sent in one piece."""
+_TLS_BATCH = 256 << 10  # larger ones are no faster, and a waiting client may leave most of one unsent
+_threads = threading.local()
 
-    BATCH = 512 << 10
+
+def _buffer() -> memoryview:
+    """The thread's own, for plain text that is encrypted at once: a waiting connection holds none."""
+    if not hasattr(_threads, "buffer"):
+        _threads.buffer = memoryview(bytearray(_TLS_BATCH))
+    view: memoryview = _threads.buffer
+    return view
+
+
+class TlsWire(Wire):
+    """Bytes are read into a reused buffer, encrypted 16 records at a time, and sent in one piece."""
 
     def __init__(self, fd: int, tls: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> None:
         super().__init__(fd)
         self._tls = tls
         self._outgoing = outgoing
-        self._buffer = memoryview(bytearray(self.BATCH))
         self._unsent = memoryview(b"")
 
     def put(self, data: bytes, *, more: bool) -> int:
         if not self.flush():
             return 0
-        taken = self._tls.write(data[: self.BATCH])
+        taken = self._tls.write(data[:_TLS_BATCH])
         if not more:
             self.flush()
         return taken
@@ -101,10 +111,11 @@ class TlsWire(Wire):
     def put_file(self, file: int, start: int, stop: int) -> int:
         if not self.flush():
             return 0
-        read = os.preadv(file, [self._buffer[: min(stop - start, self.BATCH)]], start)
+        buffer = _buffer()
+        read = os.preadv(file, [buffer[: min(stop - start, _TLS_BATCH)]], start)
         if not read:
             raise EOFError("an extent file ended early")
-        taken = self._tls.write(self._buffer[:read])
+        taken = self._tls.write(buffer[:read])
         self.flush()
         return taken
 
@@ -144,6 +155,7 @@ class Connection(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
         self._is_full = False
         self._is_deaf = False
+        self.is_surplus = False  # one more than `listener` serves
         self.lingers = False  # the client may still be sending what nobody will read
         self.on_lost: asyncio.Task[None] | None = None  # cancelled when the client is gone
 

@@ -27,6 +27,8 @@ _NOT_MODIFIED_DROPS = frozenset(
     {"content-length", "content-type", "content-encoding", "content-range", "last-modified"}
 )
 
+_NONE = Fields()
+
 
 class Cut(NezhaError):
     """A response that had begun could not be finished."""
@@ -46,7 +48,7 @@ class Course:
     fill: Fill | None
     cache_status: str
     source: str  # cache | origin
-    own: Fields = Fields()  # of this exchange, for the leader
+    own: Fields = _NONE  # of this exchange, for the leader
 
 
 class Delivery:

@@ -5,6 +5,7 @@ accepts `Transfer-Encoding` in forms that others read differently (`docs/archite
 regular expression a line; so are chunked bodies, since h11 takes bare LF, obs-fold and endless extensions in them.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -303,11 +304,12 @@ class Exchange:
         """Reads what little is left of a body that nobody wanted, so that the next request can follow."""
         count = 0
         try:
-            while data := await self.body.read():
-                count += len(data)
-                if count > _INBOX_REST:
-                    return False
-        except RequestError:
+            async with asyncio.timeout(self.connection.linger_seconds):
+                while data := await self.body.read():
+                    count += len(data)
+                    if count > _INBOX_REST:
+                        return False
+        except (RequestError, TimeoutError):
             return False
         return True
 

@@ -150,6 +150,7 @@ class Listener:
     def _take(self, connection: C, data: bytes, serve: Callable[[C], Awaitable[None]]) -> None:
         connection.transport.set_protocol(connection)
         self._strangers.discard(connection.transport)
+        connection.is_surplus = len(self._connections) >= self._limit
         self._connections.add(connection)
         self._tasks.start(self._own(connection, serve), "connection")
         connection.data_received(data)
@@ -187,7 +188,7 @@ class Listener:
                 return
             connection.deadline = None
             exchange = Exchange(connection, self._pump, request)
-            if len(self._connections) > self._limit:
+            if connection.is_surplus:
                 exchange.keeps_alive = False
                 await exchange.answer(503, "too many connections\n", ("Retry-After", "1"))
             else:

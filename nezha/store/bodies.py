@@ -2,14 +2,14 @@
 
 An extent is one file that holds exactly its bytes. It is written whole in `staging/`, so that whatever stands
 in the index was complete, and carries one CRC-64/NVME per MiB in its row, so that whatever changes afterwards is
-seen at the first read after a start. Every function here blocks: `write` and `unlink` wrap themselves for
-the event loop, `open_extent` is for threads.
+seen at the first read after a start. `Staging` is for the event loop and blocks in threads; `open_extent` blocks.
 """
 
+import errno
 import itertools
 import os
+import stat
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,9 @@ from pathlib import Path
 import aiofiles.os
 from awscrt.checksums import crc64nvme
 
-from nezha.errors import ExtentCorrupt
+from nezha.errors import ExtentCorrupt, StoreError
 from nezha.model import Extent
+from nezha.store.faults import refused
 
 CHECKED_BYTES = 1 << 20  # one CRC covers this much of an extent
 _buffers = threading.local()
@@ -47,24 +48,28 @@ class Staging:
         self._executor = executor
         self._numbers = itertools.count()
 
-    def clear(self) -> None:
-        """Makes the directory, without what an earlier process left in it. Blocks."""
+    def make(self, *, is_swept: bool) -> None:
+        """Makes the directory; `is_swept`: without what an earlier process left in it. Blocks. Raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        for left in self._directory.iterdir():
-            left.unlink()
+        for left in self._directory.iterdir() if is_swept else ():
+            if left.is_symlink() or not left.is_dir():
+                left.unlink()
 
     async def write(self, view: memoryview) -> tuple[str, tuple[int, ...]]:
-        """Writes a staged file in a thread; gives its path and checksums. OSError: nothing is left behind."""
+        """Writes a staged file in a thread; gives its path and checksums. Raises StoreError; nothing is left behind."""
         path = str(self._directory / f"{next(self._numbers):x}")
-        return path, await _write(path, view, executor=self._executor)
+        try:
+            return path, await _write(path, view, executor=self._executor)
+        except OSError as error:
+            raise refused(error, path) from error
 
-    async def abandon(self, path: str) -> None:
-        """Removes a staged file that will not be adopted."""
-        await _unlink(path, executor=self._executor)
+    def abandon(self, path: str) -> None:
+        """Removes a staged file that will not be adopted, if it is still there."""
+        self._executor.submit(_unlink, path)
 
 
 def _write_now(path: str, view: memoryview) -> tuple[int, ...]:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         written = 0
         while written < len(view):
@@ -77,26 +82,28 @@ def _write_now(path: str, view: memoryview) -> tuple[int, ...]:
         os.close(fd)
 
 
-def _unlink_now(path: str) -> None:
+def _unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
 _write = aiofiles.os.wrap(_write_now)
-_unlink = aiofiles.os.wrap(_unlink_now)
 
 
 def open_extent(stored: StoredExtent, *, verify: bool) -> int:
     """A descriptor of an extent's file, its length checked, and every byte where `verify` is set. Blocks.
 
-    Raises ExtentCorrupt where the file is gone, has another length, or disagrees with a checksum.
+    Raises ExtentCorrupt where the file is gone, cannot be read, has another length, or disagrees with a checksum;
+    StoreError where the process lacks what it takes to open it.
     """
     try:
-        fd = os.open(stored.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(stored.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise ExtentCorrupt(f"{stored.path}: {error.strerror}") from error
+        kind = StoreError if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM} else ExtentCorrupt
+        raise kind(f"{stored.path}: {error.strerror}") from error
     try:
-        if os.fstat(fd).st_size != stored.extent.length:
-            raise ExtentCorrupt(f"{stored.path}: {os.fstat(fd).st_size} bytes instead of {stored.extent.length}")
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != stored.extent.length:
+            raise ExtentCorrupt(f"{stored.path}: {found.st_size} bytes instead of {stored.extent.length}")
         if verify:
             _verify(fd, stored)
     except OSError as error:
@@ -125,14 +132,11 @@ def _verify(fd: int, stored: StoredExtent) -> None:
             raise ExtentCorrupt(f"{stored.path}: checksum of the MiB at {at} does not agree")
 
 
-def verify_inline(stored: StoredExtent) -> bytes:
-    """The bytes of an extent that lives in the index row. Raises ExtentCorrupt."""
+def read_inline(stored: StoredExtent, *, verify: bool) -> bytes:
+    """The bytes of an extent that lives in the index row, checked like a file. Raises ExtentCorrupt."""
     data = stored.inline or b""
-    if len(data) != stored.extent.length or checksums(memoryview(data)) != stored.crcs:
-        raise ExtentCorrupt(f"inline extent of {len(data)} bytes: checksum does not agree")
+    if len(data) != stored.extent.length:
+        raise ExtentCorrupt(f"inline extent: {len(data)} bytes instead of {stored.extent.length}")
+    if verify and checksums(memoryview(data)) != stored.crcs:
+        raise ExtentCorrupt(f"inline extent of {len(data)} bytes: its checksum does not agree")
     return data
-
-
-def as_extents(stored: Sequence[StoredExtent]) -> list[Extent]:
-    """The intervals alone."""
-    return [each.extent for each in stored]

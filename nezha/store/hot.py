@@ -21,7 +21,8 @@ class Stored:
     """
 
     __slots__ = (
-        "__weakref__", "_inline_bytes", "body_bytes", "entry", "extents", "is_current", "is_removed", "leases", "verified"
+        "__weakref__", "_inline_bytes", "body_bytes", "entry", "extents", "is_current", "is_removed", "leases",
+        "verified",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> None:
@@ -120,14 +121,15 @@ class Hot:
             if self.used_bytes <= self._limit:
                 break
             oldest = next(iter(self._keys))
-            if oldest == key or self.is_leased(oldest):
+            if oldest == key or any(version.leases for version in self._keys[oldest][0]):
                 self._keys.move_to_end(oldest)  # in use after all: the next call looks elsewhere first
             else:
                 self.forget(oldest)
 
-    def is_leased(self, key: str) -> bool:
-        """Whether somebody reads a version of `key`."""
-        return key in self._keys and any(version.leases for version in self._keys[key][0])
+    def peek(self, key: str) -> list[Stored] | None:
+        """What `get` gives, without counting as a use."""
+        found = self._keys.get(key)
+        return None if found is None else found[0]
 
     def forget(self, key: str) -> None:
         """Drops a key from memory."""

@@ -1,22 +1,22 @@
 """The index: diskcache rows of what is stored. Every method blocks: reads in any thread, writes in one.
 
-Rows (all keys raw text, never a pickle):
+Rows (all keys raw text, never a pickle; their text is in `rows`):
 
-    o/<key>                    JSON {schema, entries: [...]}: the versions stored under one key, a variant each
-    x/<version>/<start>        an extent: its adopted file or inline bytes; tag: JSON {schema, stop, crcs}
-    l/<version>                a loose version: extents without an entry, because they are not complete yet or
-                               their entry was dropped; what is loose at a start is swept
+    o/<key>                    the versions stored under one key, a variant each
+    x/<version>/<start>        an extent: its adopted file or inline bytes
+    l/<version>                a loose version: no entry names it (yet, or any more)
+    e/<bucket>                 the epoch of a bucket
+    t                          written to see whether the index can be written
 
-An extent's file is named after its row (`ab/<version>-<start>-<nonce>.x`), so that a file without a row is
-found by walking the directory, a row at a time. Rows of another schema count as absent.
+Invariant: a version that has extents is named by an entry or is loose. So a row that leaves makes its
+versions loose, extents are added to named or loose versions only, and they leave only with a loose one. What is
+loose and alive nowhere is left over, and can be removed at any time.
 """
 
-import json
 import os
-import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 
-from nezha.errors import StoreError, StoreFull
-from nezha.model import Entry, Extent, Fields
+from nezha.errors import StoreError
+from nezha.model import Entry, Extent
+from nezha.store import rows
 from nezha.store.bodies import StoredExtent
+from nezha.store.faults import IndexBroken, translated
 
-SCHEMA = 1
 _ROW_MAX = 1 << 30  # diskcache's own limits never decide: Nezha evicts
 
 
@@ -54,8 +55,7 @@ class ExtentDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache is untyped
         return key
 
     def filename(self, key: object = UNKNOWN, value: object = UNKNOWN) -> tuple[str, str]:
-        _, version, start = str(key).split("/")
-        name = f"{version[:2]}/{version}-{start}-{secrets.token_hex(4)}.x"
+        name = rows.file_name(str(key))
         return name, os.path.join(self._directory, name)
 
     def store(self, value: object, read: bool, key: object = UNKNOWN) -> tuple[int, int, str | None, Any]:
@@ -71,226 +71,229 @@ class ExtentDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache is untyped
         raise TypeError(f"a value is text, bytes or an adopted file, not {type(value).__name__}")
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str | bytes:
-        if mode == MODE_RAW:
-            return value if isinstance(value, str) else bytes(value)
-        if mode == MODE_BINARY and filename:
-            return os.path.join(self._directory, filename)
-        raise StoreError("index: a row that holds neither text, bytes nor a file")
+        raise StoreError("index: rows are read by `Index` only")
 
     def remove(self, file_path: str) -> None:
-        Path(self._directory, file_path).unlink(missing_ok=True)
+        with suppress(OSError):  # its row is gone: the sweep of the next start finds it
+            os.unlink(os.path.join(self._directory, *rows.checked_name(file_path)))
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except diskcache.Timeout as error:
-        raise StoreError("index: locked by another process") from error
-    except sqlite3.Error as error:
-        kind = StoreFull if "full" in str(error) else StoreError
-        raise kind(f"index: {error}") from error
-    except OSError as error:
-        kind = StoreFull if error.errno in {28, 122} else StoreError  # ENOSPC, EDQUOT
-        raise kind(f"{error.filename or 'index'}: {error.strerror}") from error
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="backslashreplace")  # a damaged row is met as such, and not as an error of the query
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What is stored: objects, and bytes of their bodies."""
+class _Cache(diskcache.Cache):  # type: ignore[misc]
+    """Transactions for a failing disk, all in one thread.
 
-    objects: int
-    body_bytes: int
+    diskcache's own hide why BEGIN failed, leave a failed COMMIT open (then no BEGIN succeeds again), unlink what
+    an inner one deleted before the outer one is committed, and leave the file of a failed set behind.
+    """
+
+    def __init__(self, directory: str, **settings: object) -> None:
+        self._depth = 0
+        self._added: list[str | None] = []
+        self._removed: list[str | None] = []
+        super().__init__(directory, **settings)
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super()._con
+        connection.text_factory = _lenient
+        return connection
+
+    @contextmanager
+    def _transact(self, retry: bool = False, filename: str | None = None) -> Iterator[tuple[Any, Any]]:
+        self._added.append(filename)
+        if self._depth:
+            yield self._sql, self._removed.append
+            return
+        self._depth, gone = 1, self._added
+        try:
+            self._sql("BEGIN IMMEDIATE")
+            yield self._sql, self._removed.append
+            self._sql("COMMIT")
+            gone = self._removed
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if self._con.in_transaction:
+                    self._sql("ROLLBACK")
+            with suppress(sqlite3.Error):
+                if self._con.in_transaction:
+                    self.close()  # which ends the transaction; the next use opens the database once more
+            raise
+        finally:
+            self._depth, self._added, self._removed = 0, [], []
+            for name in gone:
+                if name is not None:
+                    self._disk.remove(name)
+
+    def remove_files(self, names: Iterable[str | None]) -> None:
+        """Unlinks files of extents once this transaction is committed."""
+        self._removed += names
 
 
 class Index:
-    """The rows. Raises StoreError (StoreFull where the volume is full)."""
+    """The rows of one directory. Raises StoreError (StoreFull where the volume is full, IndexBroken).
+
+    Until `open` and after `close` nothing is found, and writing raises StoreError. `unreadable` are the
+    keys whose rows were met and could not be read: what they named is to be removed.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        with _translated():
-            self._cache = diskcache.Cache(
-                str(directory), timeout=10, disk=ExtentDisk, eviction_policy="none", cull_limit=0,
-                size_limit=1 << 62, disk_min_file_size=_ROW_MAX, statistics=0,
-            )  # fmt: skip
-            self._cache._sql("CREATE INDEX IF NOT EXISTS nezha_last_use ON Cache (access_time)")
+        self.directory = directory
+        self._cache: _Cache | None = None
+        self.objects = 0
+        self.body_bytes = 0
+        self.unreadable: set[str] = set()
+
+    # -- life
+
+    @property
+    def is_open(self) -> bool:
+        return self._cache is not None
+
+    def open(self) -> None:
+        """Opens the database, which is made where it is missing."""
+        with translated():
+            try:
+                # No memory map: a page that cannot be read would end the process by a signal.
+                cache = _Cache(
+                    str(self.directory), timeout=10, disk=ExtentDisk, eviction_policy="none", cull_limit=0,
+                    size_limit=1 << 62, disk_min_file_size=_ROW_MAX, statistics=0, tag_index=0,
+                    sqlite_mmap_size=0, sqlite_cache_size=2048, sqlite_journal_size_limit=16 << 20,
+                )  # fmt: skip
+                cache._sql(
+                    "CREATE INDEX IF NOT EXISTS nezha_last_use ON Cache (access_time, key)"
+                    " WHERE key >= 'o/' AND key < 'o0' AND raw = 1"
+                )
+                self.objects = count_objects(cache._sql)
+                self.body_bytes = _body_bytes(cache._sql)
+            except (TypeError, ValueError, AttributeError) as error:  # settings that diskcache did not write
+                raise IndexBroken(f"index: {error}") from error
+            except sqlite3.OperationalError as error:
+                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:  # tables that it did not make
+                    raise IndexBroken(f"index: {error}") from error
+                raise
+        self._cache = cache
 
     def close(self) -> None:
-        self._cache.close()
+        """Closes the database (of this thread; the others' connections end with their threads)."""
+        cache, self._cache = self._cache, None
+        if cache is not None:
+            with translated():
+                cache.close()
+
+    def read(self, sql: str, *values: object) -> list[Any]:
+        """The rows of a query; none where the index is not open."""
+        cache = self._cache
+        if cache is None:
+            return []
+        with translated():
+            found: list[Any] = cache._sql(sql, values).fetchall()
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[_Cache, Callable[..., Any]]]:
+        """A transaction: the cache, and what runs SQL in it. Within another one it is part of that."""
+        cache = self._cache
+        if cache is None:
+            raise StoreError("index: not open")
+        with translated():
+            with cache._transact() as (sql, _):
+                yield cache, sql
+                body_bytes = _body_bytes(sql)
+            self.body_bytes = body_bytes
 
     # -- reads
 
     def entries(self, key: str) -> list[Entry]:
         """The entries stored under a key."""
-        with _translated():
-            text = self._cache.get(f"o/{key}")
-        return _parse_entries(key, text) if isinstance(text, str) else []
+        found = self.read("SELECT value FROM Cache WHERE key = ? AND raw = 1", f"o/{key}")
+        return self.parsed(key, found[0][0]) if found else []
+
+    def parsed(self, key: str, text: object) -> list[Entry]:
+        """The entries in a key's row. That it cannot be read is noted."""
+        entries = rows.parse_entries(key, text)
+        if entries is None:
+            self.unreadable.add(key)
+        return entries or []
 
     def extents(self, version: str) -> list[StoredExtent]:
-        """The extents of a version, sorted."""
-        found: list[StoredExtent] = []
-        with _translated():
-            rows = self._cache._sql(
-                "SELECT key, filename, value, tag FROM Cache WHERE key >= ? AND key < ? ORDER BY key",
-                (f"x/{version}/", f"x/{version}0"),
-            ).fetchall()
-        for key, filename, value, tag in rows:
-            try:
-                facts, start = json.loads(tag), int(key.rpartition("/")[2], 16)
-                if facts["schema"] == SCHEMA:
-                    path = str(self._directory / filename) if filename else ""
-                    inline = None if filename else bytes(value)
-                    found.append(StoredExtent(Extent(start, facts["stop"]), tuple(facts["crcs"]), path, inline))
-            except (ValueError, KeyError, TypeError):
-                continue  # an unreadable row is a gap
-        return found
-
-    def totals(self) -> Totals:
-        """What is stored now."""
-        with _translated():
-            (objects,) = self._cache._sql("SELECT COUNT(*) FROM Cache WHERE key >= 'o/' AND key < 'o0'").fetchone()
-            (total,) = self._cache._sql("SELECT value FROM Settings WHERE key = 'size'").fetchone()
-        return Totals(objects, int(total))
-
-    def least_recent(self, most: int, skip: int = 0) -> list[tuple[str, float]]:
-        """Keys with their last use, the longest unused first."""
-        with _translated():
-            rows = self._cache._sql(
-                "SELECT key, access_time FROM Cache WHERE key >= 'o/' AND key < 'o0'"
-                " ORDER BY access_time LIMIT ? OFFSET ?",
-                (most, skip),
-            ).fetchall()
-        return [(key[2:], used) for key, used in rows]
-
-    def bytes_of(self, version: str) -> int:
-        """Bytes stored of a version."""
-        with _translated():
-            (total,) = self._cache._sql(
-                "SELECT COALESCE(SUM(size), 0) FROM Cache WHERE key >= ? AND key < ?",
-                (f"x/{version}/", f"x/{version}0"),
-            ).fetchone()
-        return int(total)
+        """The extents of a version, sorted. What cannot be read is a gap."""
+        found = self.read(
+            "SELECT key, tag, filename, value FROM Cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key",
+            *rows.extents_of(version),
+        )
+        parsed = (rows.parse_extent(self.directory, *row) for row in found)
+        return [extent for extent in parsed if extent is not None]
 
     # -- writes
 
-    def put_entries(self, key: str, entries: Sequence[Entry], loosened: Sequence[str] = ()) -> None:
-        """Replaces what is stored under a key; `loosened` versions lost their entry by it."""
-        with _translated(), self._cache.transact():
-            for version in loosened:
-                self._cache.set(f"l/{version}", "")
+    def put_entries(self, key: str, entries: Sequence[Entry]) -> None:
+        """Makes these the versions under a key; those that it named before are loose from now on."""
+        with self.writing() as (cache, sql):
+            found = sql("SELECT value FROM Cache WHERE key = ? AND raw = 1", (f"o/{key}",)).fetchall()
+            before = {entry.version for (text,) in found for entry in self.parsed(key, text)}
+            after = {entry.version for entry in entries}
+            for version in before - after:
+                cache.set(f"l/{version}", "")
+            for version in after:
+                cache.delete(f"l/{version}")
             if entries:
-                self._cache.set(f"o/{key}", _format_entries(entries))
+                cache.set(f"o/{key}", rows.format_entries(entries))
             else:
-                self._cache.delete(f"o/{key}")
+                cache.delete(f"o/{key}")
+        self.objects += bool(entries) - len(found)
 
     def loosen(self, version: str) -> None:
-        """Marks a version whose extents come before its entry."""
-        with _translated():
-            self._cache.set(f"l/{version}", "")
+        """Lets a version take extents before its entry comes."""
+        with self.writing() as (cache, _):
+            cache.set(f"l/{version}", "")
 
-    def fasten(self, version: str) -> None:
-        """Takes the mark away: the version has its entry now."""
-        with _translated():
-            self._cache.delete(f"l/{version}")
-
-    def add_extent(self, version: str, extent: Extent, crcs: tuple[int, ...], value: Adopted | bytes) -> StoredExtent:
+    def add_extent(self, entry: Entry, extent: Extent, crcs: tuple[int, ...], value: Adopted | bytes) -> StoredExtent:
         """Adopts a staged file, or keeps bytes inline, as an extent: it is visible once this returns."""
-        row = f"x/{version}/{extent.start:016x}"
-        tag = json.dumps({"schema": SCHEMA, "stop": extent.stop, "crcs": crcs})
-        with _translated():
-            self._cache.set(row, value, tag=tag)
-            stored = self._cache.get(row)
+        row = rows.extent_row(entry.version, extent.start)
+        with self.writing() as (cache, sql):
+            if not sql(
+                "SELECT 1 FROM Cache WHERE raw = 1 AND (key = ? OR key = ? AND instr(value, ?))",
+                (f"l/{entry.version}", f"o/{entry.key}", f'"{entry.version}"'),
+            ).fetchall():
+                raise StoreError("index: the version is not there")
+            cache.set(row, value, tag=rows.format_tag(extent, crcs))
+            ((name,),) = sql("SELECT filename FROM Cache WHERE key = ? AND raw = 1", (row,)).fetchall()
         if isinstance(value, bytes):
             return StoredExtent(extent, crcs, inline=value)
-        return StoredExtent(extent, crcs, str(stored))
+        return StoredExtent(extent, crcs, str(self.directory / name))
 
     def remove_extent(self, version: str, start: int) -> None:
         """Removes one extent and its file."""
-        with _translated():
-            self._cache.delete(f"x/{version}/{start:016x}")
+        with self.writing() as (cache, _):
+            cache.delete(rows.extent_row(version, start))
 
     def remove_version(self, version: str) -> None:
-        """Removes every extent of a version, then its loose mark."""
-        with _translated():
-            rows = self._cache._sql(
-                "SELECT key FROM Cache WHERE key >= ? AND key < ?", (f"x/{version}/", f"x/{version}0")
-            ).fetchall()
-            with self._cache.transact():
-                for (row,) in rows:
-                    self._cache.delete(row)
-                self._cache.delete(f"l/{version}")
+        """Removes every extent of a version, if it is loose, and its mark."""
+        with self.writing() as (cache, sql):
+            if cache.delete(f"l/{version}"):
+                found = sql(
+                    "SELECT filename FROM Cache WHERE key >= ? AND key < ?", rows.extents_of(version)
+                ).fetchall()
+                sql("DELETE FROM Cache WHERE key >= ? AND key < ?", rows.extents_of(version))
+                cache.remove_files(name for (name,) in found)
 
-    def touch(self, uses: Iterable[tuple[str, float]]) -> None:
-        """Records the last use of keys, in seconds since the epoch."""
-        with _translated(), self._cache.transact():
-            for key, used in uses:
-                self._cache._sql("UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1", (used, f"o/{key}"))
-
-    # -- after a crash
-
-    def loose(self) -> list[str]:
-        """The versions without an entry."""
-        with _translated():
-            rows = self._cache._sql("SELECT key FROM Cache WHERE key >= 'l/' AND key < 'l0'").fetchall()
-        return [key[2:] for (key,) in rows]
-
-    def folders(self) -> list[Path]:
-        """The folders that hold extent files."""
-        return sorted(path for path in self._directory.iterdir() if len(path.name) == 2 and path.is_dir())
-
-    def sweep(self, folder: Path) -> int:
-        """Removes the files of a folder that no row names (a process ended between rename and row); their number.
-
-        Called in the writing thread, so that no row can be on its way.
-        """
-        removed = 0
-        for path in folder.iterdir():
-            version, _, rest = path.name.partition("-")
-            with _translated():
-                row = self._cache._sql(
-                    "SELECT filename FROM Cache WHERE key = ? AND raw = 1", (f"x/{version}/{rest.partition('-')[0]}",)
-                ).fetchone()
-            if row is None or row[0] != f"{folder.name}/{path.name}":
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+    def try_writing(self) -> None:
+        """Raises what a write would raise now."""
+        with self.writing() as (cache, _):
+            cache.set("t", "")
 
 
-def _format_entries(entries: Sequence[Entry]) -> str:
-    rows = [
-        {
-            "version": entry.version,
-            "status": entry.status,
-            "fields": entry.fields.items,
-            "size": entry.size,
-            "requested_at": entry.requested_at,
-            "answered_at": entry.answered_at,
-            "is_open": entry.is_open,
-            "vary": entry.vary,
-        }
-        for entry in entries
-    ]
-    return json.dumps({"schema": SCHEMA, "entries": rows}, separators=(",", ":"))
+def _body_bytes(sql: Callable[..., Any]) -> int:
+    found = sql("SELECT value FROM Settings WHERE key = 'size'").fetchall()
+    if not found or not isinstance(found[0][0], int):
+        raise IndexBroken("index: its account of bytes is gone")
+    return found[0][0]
 
 
-def _parse_entries(key: str, text: str) -> list[Entry]:
-    try:
-        document = json.loads(text)
-        if document["schema"] != SCHEMA:
-            return []
-        return [
-            Entry(
-                key=key,
-                version=str(row["version"]),
-                status=int(row["status"]),
-                fields=Fields((str(name), str(value)) for name, value in row["fields"]),
-                size=int(row["size"]),
-                requested_at=float(row["requested_at"]),
-                answered_at=float(row["answered_at"]),
-                is_open=bool(row["is_open"]),
-                vary=tuple((str(name), None if value is None else str(value)) for name, value in row["vary"]),
-            )
-            for row in document["entries"]
-        ]
-    except (ValueError, KeyError, TypeError):
-        return []  # unreadable: a miss
+def count_objects(sql: Callable[..., Any]) -> int:
+    """How many objects have a row."""
+    ((count,),) = sql("SELECT COUNT(*) FROM Cache WHERE key >= 'o/' AND key < 'o0' AND raw = 1").fetchall()
+    return int(count)

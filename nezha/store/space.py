@@ -9,7 +9,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nezha.errors import StoreError, StoreFull
 from nezha.settings import Share
 
 _RESERVE_MAX = 16 << 20
@@ -18,16 +17,10 @@ _LOW = 0.95  # eviction goes on down to this part of the limit, so that it runs 
 _UNKNOWN = 1 << 62
 
 
-def refused(error: OSError, what: str) -> StoreError:
-    """What an OSError of the volume means to the store."""
-    kind = StoreFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StoreError
-    return kind(f"{error.filename or what}: {error.strerror or error}")
-
-
 def claim(directory: Path) -> int:
     """Makes the directory, and claims it for this process until the descriptor that this gives is closed.
 
-    Raises OSError where it cannot be used, StoreError where another process uses it.
+    Raises OSError where it cannot be used, or another process uses it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in (directory, directory / "index", directory / "index" / "cache.db", directory / "staging"):
@@ -38,7 +31,7 @@ def claim(directory: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(fd)
-        raise StoreError("another process stores here: give each its own directory") from error
+        raise BlockingIOError(error.errno, "another process stores here: give each its own directory") from error
     except OSError:
         pass  # a file system without locks
     return fd

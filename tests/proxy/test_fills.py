@@ -10,14 +10,15 @@ from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
 from tests.rawclient import RawClient, Response, Truncated, request_bytes
 from tests.running import HOST, Running, running, web
+from tests.wire import Received
 
 SIZE = 20_000_000
 FRESH = "max-age=3600"
 
 
-def is_whole(request: object) -> bool:
+def is_whole(request: Received) -> bool:
     """Whether a request names no range (lane 0 of a plain GET)."""
-    return getattr(request, "header")("range") is None
+    return request.header("range") is None
 
 
 async def begin(nezha: Running, path: str = "/a", headers: tuple[tuple[str, str], ...] = ()) -> RawClient:

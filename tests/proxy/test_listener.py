@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,75 +15,14 @@ from nezha.proxy.connection import Connection
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
+from tests.proxy.puppet import Puppet, fragments
 from tests.rawclient import RawClient, Truncated, request_bytes
-from tests.running import HOST, Running, running, web
+from tests.running import HOST, running, web
 
 SIZE = 9_000_000
 FRESH = "max-age=3600"
 GET = b"GET /a HTTP/1.1\r\nHost: web.test\r\n\r\n"
 UNRECOGNIZED_NAME = bytes((0x15, 3, 3, 0, 2, 2, 112))  # fatal, RFC 6066 3
-
-
-class Puppet:
-    """A TLS client whose every byte goes through the test's hands."""
-
-    def __init__(self, context: ssl.SSLContext, name: str | None, client: RawClient) -> None:
-        self.client = client
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, nezha: Running, name: str | None, context: ssl.SSLContext | None = None
-    ) -> "AsyncIterator[Puppet]":
-        async with await RawClient.open("127.0.0.1", nezha.port) as client:
-            yield cls(context or nezha.trust(), name, client)
-
-    def hello(self) -> bytes:
-        with pytest.raises(ssl.SSLWantReadError):
-            self.tls.do_handshake()
-        return self.outgoing.read()
-
-    async def handshake(self) -> None:
-        """The rest of it, once the hello has been sent."""
-        while True:
-            try:
-                self.tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await self.flush()
-                self.incoming.write(await self.record())
-            else:
-                return await self.flush()
-
-    async def record(self) -> bytes:
-        head = await self.client.read(5)
-        return head + await self.client.read(int.from_bytes(head[3:5], "big"))
-
-    async def flush(self) -> None:
-        await self.client.send(self.outgoing.read())
-
-    async def send(self, data: bytes) -> None:
-        self.tls.write(data)
-        await self.flush()
-
-    async def read(self, size: int) -> bytes:
-        """Exactly `size` bytes of plain text."""
-        got = b""
-        while len(got) < size:
-            try:
-                got += self.tls.read(size - len(got))
-            except ssl.SSLWantReadError:
-                self.incoming.write(await self.record())
-        return got
-
-
-def fragments(hello: bytes, size: int) -> Iterator[bytes]:
-    """The same handshake message in records of at most `size` bytes."""
-    assert int.from_bytes(hello[3:5], "big") == len(hello) - 5
-    for at in range(5, len(hello), size):
-        part = hello[at : at + size]
-        yield hello[:3] + len(part).to_bytes(2, "big") + part
 
 
 @pytest.fixture
@@ -193,13 +132,54 @@ async def test_a_handshake_that_fails_leaves_nothing_behind(tmp_path: Path) -> N
         await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 0)
 
 
+async def test_a_broken_handshake_is_answered_by_an_alert(tmp_path: Path) -> None:
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
+        trust = nezha.trust()
+        trust.maximum_version = ssl.TLSVersion.TLSv1_2  # whose alerts can be read
+        async with Puppet.open(nezha, HOST, trust) as puppet:
+            await puppet.client.send(puppet.hello() + b"\x17\x03\x03\x00\x05junk!")
+            while (record := await puppet.record())[0] != 21:  # an alert
+                pass
+            assert record[5] == 2  # a fatal one
+            assert await puppet.client.eof()
+            assert not puppet.client.is_reset
+        await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 0)
+
+
+async def test_a_record_that_was_tampered_with_ends_the_connection(tmp_path: Path) -> None:
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha, Puppet.open(nezha, HOST) as puppet:
+        await puppet.client.send(puppet.hello())
+        await puppet.handshake()
+        puppet.tls.write(GET)
+        record = bytearray(puppet.outgoing.read())
+        record[-1] ^= 1
+        await puppet.client.send(bytes(record))
+        with pytest.raises(Truncated):
+            await puppet.client.read(1 << 20)
+        assert origin.count() == 0
+        await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 0)
+
+
+async def test_a_leaf_that_cannot_be_made_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("too many open files")
+
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
+        with monkeypatch.context() as patch:
+            patch.setattr("nezha.pki.leaves.issue", fail)
+            async with Puppet.open(nezha, HOST) as puppet:
+                await puppet.client.send(puppet.hello())
+                assert await puppet.client.eof()
+        async with await nezha.client(name=HOST) as client:
+            assert (await client.exchange(GET)).status == 404
+
+
 async def test_a_large_upload_over_tls_arrives_whole(tmp_path: Path) -> None:
     body = pattern(20_000_000, 3)
-    async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
-        async with await nezha.client(name=HOST) as client:
-            assert (await client.exchange(request_bytes("PUT", "/b", HOST, body=body))).status == 201
-            assert origin.requests[0].body == body
-            assert (await client.exchange(GET)).status == 404
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha, await nezha.client(name=HOST) as client:
+        assert (await client.exchange(request_bytes("PUT", "/b", HOST, body=body))).status == 201
+        assert origin.requests[0].body == body
+        assert (await client.exchange(GET)).status == 404
 
 
 @pytest.fixture
@@ -219,7 +199,9 @@ async def test_a_client_may_change_its_keys(tmp_path: Path, openssl: str) -> Non
                 "-CAfile", str(tmp_path / "tls" / "ca.crt"), "-verify_return_error",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
-            assert client.stdin and client.stdout and client.stderr
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stderr is not None
             asks = b"GET /a HTTP/1.1\r\nHost: web.test\r\nAccept: */*\r\n\r\n"
             async with asyncio.timeout(10):
                 await client.stdout.readuntil(b"Verify return code: 0 (ok)")
@@ -263,10 +245,10 @@ async def test_no_name_at_all_is_refused_where_no_address_is_served(tmp_path: Pa
 async def test_a_client_of_an_address_sends_no_name_and_is_served(tmp_path: Path) -> None:
     async with Origin() as origin:
         origin.serve("/a", Object(body=b"hello"))
-        async with running(tmp_path, web(origin, hosts=["192.0.2.7", HOST])) as nezha:
-            async with await nezha.client(name="192.0.2.7") as client:
-                assert (await client.get("/a", "192.0.2.7")).body == b"hello"
-                assert (await client.get("/a", HOST)).status == 421
+        route = web(origin, hosts=["192.0.2.7", HOST])
+        async with running(tmp_path, route) as nezha, await nezha.client(name="192.0.2.7") as client:
+            assert (await client.get("/a", "192.0.2.7")).body == b"hello"
+            assert (await client.get("/a", HOST)).status == 421
 
 
 async def test_a_name_in_any_case_is_the_same_name(tmp_path: Path) -> None:
@@ -338,11 +320,10 @@ async def test_a_client_of_h2_only_is_spliced_to_the_origin_unread(
             async with await RawClient.open("127.0.0.1", nezha.port, trust, HOST) as client:
                 tls = client.writer.get_extra_info("ssl_object")
                 assert tls.selected_alpn_protocol() == "h2"
-                issuer = dict(pair[0] for pair in tls.getpeercert()["issuer"])
-                own = dict(pair[0] for pair in nezha.trust().get_ca_certs()[0]["subject"])
-                assert issuer != own
+                [own] = nezha.trust().get_ca_certs()
+                assert tls.getpeercert()["issuer"] != own["subject"]
                 body = b"some octets" * 100_000
-                sending = asyncio.create_task(client.send(body))  # noqa: TID251
+                sending = asyncio.create_task(client.send(body))
                 assert await client.read(len(body)) == body.upper()
                 await sending
                 assert names == [HOST]
@@ -399,16 +380,16 @@ async def test_a_splice_that_leads_back_to_nezha_is_refused(tmp_path: Path) -> N
 
 async def test_a_connection_is_kept_and_requests_may_be_sent_ahead(tmp_path: Path) -> None:
     async with Origin() as origin:
-        for name in "abc":
-            origin.serve(f"/{name}", Object(body=name.encode() * 1000, etag=f'"{name}"', cache_control=FRESH))
+        for path in "abc":
+            origin.serve(f"/{path}", Object(body=path.encode() * 1000, etag=f'"{path}"', cache_control=FRESH))
         async with running(tmp_path, web(origin)) as nezha:
             for name in (None, HOST):
                 async with await nezha.client(name=name) as client:
                     asked = "abcabcc"
                     posts = [request_bytes("POST", "/p", HOST, body=b"x" * n) for n in range(5)]
                     await client.send(b"".join(request_bytes("GET", f"/{n}", HOST) for n in asked) + b"".join(posts))
-                    for each in asked:
-                        assert (await client.read_response()).body == each.encode() * 1000
+                    for letter in asked:
+                        assert (await client.read_response()).body == letter.encode() * 1000
                     for number in range(5):
                         assert (await client.read_response()).body == b"x" * number
 
@@ -478,16 +459,18 @@ async def test_past_the_limit_a_connection_is_told_to_come_again(tmp_path: Path)
 
 async def test_past_twice_the_limit_it_is_told_nothing(tmp_path: Path) -> None:
     async with Origin() as origin, running(tmp_path, web(origin), connections=1) as nezha:
-        async with await nezha.client() as first, await nezha.client() as second:
+        first, second = await nezha.client(), await nezha.client()
+        async with first, second:
             assert (await first.exchange(GET)).status == 404
-            # The second has not said a word: it counts all the same, once it is accepted.
-            await second.send(b"G")
+            await second.send(GET[:1])
             await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 2)
             async with await nezha.client() as third:
                 assert await third.eof()
             async with await nezha.client() as fourth:
                 assert await fourth.eof()
-            assert (await first.exchange(GET)).status == 503  # it is past the limit as much as the second
+            assert (await first.exchange(GET)).status == 404  # it was there before them
+            await second.send(GET[1:])
+            assert (await second.read_response()).status == 503
 
 
 async def test_a_client_that_has_ended_its_half_still_gets_its_answer(tmp_path: Path) -> None:
@@ -582,3 +565,18 @@ async def test_an_idle_client_that_takes_nothing_is_not_kept_for_ever(
             client.writer.write(GET * 400)  # 20 MB of answers
             await origin.arrived(1)
             await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 0)
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", "5"), ("Transfer-Encoding", "chunked")])
+async def test_a_body_that_nobody_wants_is_not_waited_for_for_ever(
+    tmp_path: Path, framing: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "linger_seconds", 0.1)
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha, await nezha.client() as client:
+        for _ in range(2):  # one that comes
+            await client.send(request_bytes("POST", "/a", "other.test", [("Content-Length", "5")]) + b"hello")
+            assert (await client.read_response("POST")).status == 421
+        await client.send(request_bytes("POST", "/a", "other.test", [framing]))
+        assert (await client.read_response("POST")).status == 421
+        assert await client.eof()
+        assert not client.is_reset

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+from nezha.pki.authority import load_or_create
+from nezha.pki.leaves import Leaves
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
 from tests.running import running, web
-
-from nezha.pki.authority import load_or_create
-from nezha.pki.leaves import Leaves
 
 SIZE = 6_000_000
 

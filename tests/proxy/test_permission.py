@@ -156,7 +156,9 @@ async def test_signed_clients_at_once_move_the_body_once_and_a_wrong_one_gets_40
                 else:
                     assert answer.body == pattern(SIZE)
             whole = [request for request in origin.requests if not request.header("if-none-match")]
-            assert len([request for request in whole if request.header("if-match") is None]) <= 2  # the leader, the bad one
+            assert (
+                len([request for request in whole if request.header("if-match") is None]) <= 2
+            )  # the leader, the bad one
             assert nezha.metric("nezha_origin_bytes_total") <= SIZE * 1.05
 
 

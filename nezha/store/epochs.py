@@ -1,0 +1,41 @@
+"""Epochs: since when everything of a bucket has to be asked for once more before it is used.
+
+An unsafe request that does not say what it changes raises its bucket's epoch; a restart does not undo that.
+"""
+
+import time
+from contextlib import suppress
+
+from nezha.store.index import Index
+from nezha.store.threads import Threads
+
+
+class Epochs:
+    """The epochs of all buckets, in seconds since the epoch; a bucket is (route, name)."""
+
+    def __init__(self, index: Index, threads: Threads) -> None:
+        self._index = index
+        self._threads = threads
+        self._since: dict[str, float] = {}
+
+    def load(self) -> None:
+        """Reads what an earlier process wrote. Blocks. Raises StoreError."""
+        stored = {}
+        for row, since in self._index.read("SELECT key, value FROM Cache WHERE key >= 'e/' AND key < 'e0' AND raw = 1"):
+            with suppress(ValueError, TypeError):
+                stored[row[2:]] = float(since)
+        self._since = stored | self._since
+
+    def begin(self, bucket: tuple[str, str]) -> None:
+        """An epoch begins now."""
+        name, now = "/".join(bucket), time.time()
+        self._since[name] = now
+        _ = self._threads.write_soon(self._write, name, now)
+
+    def _write(self, name: str, since: float) -> None:
+        with self._index.writing() as (cache, _):
+            cache.set(f"e/{name}", repr(since))
+
+    def get(self, bucket: tuple[str, str]) -> float:
+        """When the bucket's epoch began; 0 where it never did."""
+        return self._since.get("/".join(bucket), 0.0)

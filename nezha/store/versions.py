@@ -1,0 +1,121 @@
+"""The versions under each key: from memory, else not written yet, else read from the index.
+
+There is one live form (`Stored`) of a version at a time, whoever holds it, so that a lease counts for all.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+from nezha.model import Entry
+from nezha.store.backlog import Backlog
+from nezha.store.hot import Hot, Stored
+from nezha.store.index import Index
+from nezha.store.threads import Threads
+from nezha.tasks import Tasks
+
+_CLOSE_SECONDS = 5.0
+
+
+class Versions:
+    """What is stored, by key. `limit_bytes`: of what is kept in memory."""
+
+    def __init__(self, index: Index, backlog: Backlog, threads: Threads, limit_bytes: int) -> None:
+        self._index = index
+        self.backlog = backlog
+        self._threads = threads
+        self._hot = Hot(limit_bytes)
+        self._live: WeakValueDictionary[str, Stored] = WeakValueDictionary()  # by version
+        self._loading: dict[str, asyncio.Task[list[Stored]]] = {}
+        self._tasks = Tasks()
+
+    async def close(self) -> None:
+        """Waits for what is being read."""
+        await self._tasks.finish(_CLOSE_SECONDS)
+
+    def known(self, key: str) -> list[Stored] | None:
+        """The versions under a key, where the index need not be asked."""
+        known = self._hot.get(key)
+        return self.backlog.get(key) if known is None else known
+
+    async def find(self, key: str) -> list[Stored]:
+        """The versions under a key; nothing is kept in memory for it. Raises StoreError."""
+        if (known := self.known(key)) is not None:
+            return known
+        if (loading := self._loading.get(key)) is None:
+            loading = self._loading[key] = self._tasks.start_for(self._load(key), "load")
+            loading.add_done_callback(lambda task: self._loaded(key, task))
+        found = await asyncio.shield(loading)
+        # Of those who waited, another may have gone first and changed it.
+        return found if (known := self.known(key)) is None else known
+
+    async def _load(self, key: str) -> list[Stored]:
+        versions = []
+        for read in await self._threads.read(_read, self._index, key):
+            stored = self._live.setdefault(read.entry.version, read)
+            if stored.is_current:
+                versions.append(stored)
+        return versions
+
+    def _loaded(self, key: str, task: "asyncio.Task[list[Stored]]") -> None:
+        del self._loading[key]
+        if not task.cancelled():
+            task.exception()  # seen, even where all who waited have left
+
+    async def lookup(self, key: str) -> list[Stored]:
+        """The versions under a key, which are kept in memory from now on. Raises StoreError."""
+        if (known := self._hot.get(key)) is not None:
+            return known
+        found = await self.find(key)
+        if self._index.is_open:
+            self._hot.put(key, found)
+        return found
+
+    def make(self, entry: Entry) -> Stored:
+        """A new version, which is not stored under its key yet."""
+        stored = self._live[entry.version] = Stored(entry, [], is_current=False)
+        return stored
+
+    def replace(self, key: str, before: Sequence[Stored], after: list[Stored]) -> list[Stored]:
+        """Sets the versions of a key, in memory now and in the index soon; gives those that are gone."""
+        gone = [old for old in before if old not in after]
+        for old in gone:
+            old.is_current = False
+        for new in after:
+            new.is_current = True
+        self._hot.put(key, after)
+        self.backlog.put(key, after)
+        return gone
+
+    def freshen(self, stored: Stored, entry: Entry) -> None:
+        """Gives a version another entry, which the index may learn later."""
+        stored.entry = entry
+        versions = self.known(entry.key)
+        if versions is not None and stored in versions:
+            self.backlog.freshen(entry.key, versions)
+
+    def resized(self, stored: Stored) -> None:
+        """A version takes more or less memory now."""
+        versions = self._hot.peek(stored.entry.key)
+        if versions is not None and stored in versions:
+            self._hot.put(stored.entry.key, versions)
+
+    def is_leased(self, key: str) -> bool:
+        """Whether a version of a key is being read or written."""
+        return any(version.leases for version in self._hot.peek(key) or self.backlog.get(key) or ())
+
+    def is_alive(self, version: str) -> bool:
+        """Whether a version is in memory, and not removed."""
+        stored = self._live.get(version)
+        return stored is not None and not stored.is_removed
+
+    def forget(self) -> None:
+        """Nothing is stored any more: the index is lost."""
+        for stored in list(self._live.values()):
+            stored.clear()
+        self._hot.clear()
+        self.backlog.clear()
+
+
+def _read(index: Index, key: str) -> list[Stored]:
+    return [Stored(entry, index.extents(entry.version), is_current=True) for entry in index.entries(key)]
