@@ -174,7 +174,7 @@ async def test_a_new_version_drops_the_old_one(tmp_path: Path) -> None:
             assert (await nezha.get("/a", headers={"Range": "bytes=5-9"})).body == pattern(SIZE, 2)[5:10]
             await nezha.quiet()
             assert nezha.metric("nezha_store_objects") == 1
-            assert nezha.metric("nezha_store_bytes") == SIZE
+            await nezha.until(lambda: nezha.metric("nezha_store_bytes") == SIZE)
 
 
 async def test_a_partly_stored_version_that_changed_is_never_completed_by_the_new_one(tmp_path: Path) -> None:

@@ -315,7 +315,11 @@ async def test_close_notify_comes_behind_the_last_whole_record(tmp_path: Path) -
 
 @KINDS
 async def test_draining_lets_a_download_end(tmp_path: Path, name: str | None) -> None:
-    async with stored(tmp_path) as (nezha, _), await nezha.client(name=name) as client, await nezha.client() as idle:
+    async with (
+        stored(tmp_path, drain="60s") as (nezha, _),
+        await nezha.client(name=name) as client,
+        await nezha.client() as idle,
+    ):
         await begin(client)
         assert (await idle.get("/none", HOST)).status == 404
         silent = await nezha.client()
