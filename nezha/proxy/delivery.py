@@ -158,9 +158,10 @@ class Delivery:
             await exchange.send(pieces)
         except PumpError as error:
             reader.move(error.sent)
-            failed = stored.at(reader.position)
-            if not isinstance(error.__cause__, ExtentCorrupt) or failed is None:
+            if not isinstance(error.__cause__, ExtentCorrupt):
                 raise Cut("store") from error
+            # The one that was opened, not what stands there now: another reader may have mended it already.
+            failed = next(each for each in extents if each.extent.start <= reader.position < each.extent.stop)
             self._store.drop_extent(stored, failed)
         else:
             reader.move(sum(piece.stop - piece.start for piece in pieces))

@@ -21,8 +21,8 @@ class Stored:
     """
 
     __slots__ = (
-        "__weakref__", "_inline_bytes", "body_bytes", "entry", "extents", "is_current", "is_removed", "leases",
-        "verified",
+        "__weakref__", "_inline_bytes", "body_bytes", "coming", "entry", "extents", "is_current", "is_removed",
+        "leases", "verified",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> None:
@@ -31,6 +31,7 @@ class Stored:
         self.is_current = is_current
         self.is_removed = False
         self.leases = 0
+        self.coming: set[Extent] = set()  # extents that are being written
         self.verified: set[int] = set()  # starts of the extents whose bytes were checked since the start
         self.body_bytes = sum(each.extent.length for each in extents)
         self._inline_bytes = sum(len(each.inline or b"") for each in extents)
@@ -52,9 +53,11 @@ class Stored:
         return [each.extent for each in self.extents]
 
     def overlaps(self, extent: Extent) -> bool:
-        """Whether a byte of `extent` is stored."""
+        """Whether a byte of `extent` is stored, or being written."""
         following = self.next_start(extent.start)
-        return self.at(extent.start) is not None or (following is not None and following < extent.stop)
+        if self.at(extent.start) is not None or (following is not None and following < extent.stop):
+            return True
+        return any(each.start < extent.stop and extent.start < each.stop for each in self.coming)
 
     def add(self, extent: StoredExtent) -> None:
         """Takes an extent in."""

@@ -114,12 +114,11 @@ class _Cache(diskcache.Cache):  # type: ignore[misc]
             self._sql("COMMIT")
             gone = self._removed
         except BaseException:
-            with suppress(sqlite3.Error):
+            try:
                 if self._con.in_transaction:
                     self._sql("ROLLBACK")
-            with suppress(sqlite3.Error):
-                if self._con.in_transaction:
-                    self.close()  # which ends the transaction; the next use opens the database once more
+            except sqlite3.Error:
+                self.close()  # which ends the transaction; the next use opens the database once more
             raise
         finally:
             self._depth, self._added, self._removed = 0, [], []
@@ -176,12 +175,18 @@ class Index:
                 raise
         self._cache = cache
 
-    def close(self) -> None:
-        """Closes the database (of this thread; the others' connections end with their threads)."""
-        cache, self._cache = self._cache, None
-        if cache is not None:
+    def leave(self) -> None:
+        """Closes this thread's connection, if it has one."""
+        if self._cache is not None:
             with translated():
-                cache.close()
+                self._cache.close()
+
+    def close(self) -> None:
+        """Closes the database; the threads that read have left before."""
+        try:
+            self.leave()
+        finally:
+            self._cache = None
 
     def read(self, sql: str, *values: object) -> list[Any]:
         """The rows of a query; none where the index is not open."""
@@ -189,8 +194,7 @@ class Index:
         if cache is None:
             return []
         with translated():
-            found: list[Any] = cache._sql(sql, values).fetchall()
-        return found
+            return list(cache._sql(sql, values))
 
     @contextmanager
     def writing(self) -> Iterator[tuple[_Cache, Callable[..., Any]]]:
@@ -240,7 +244,7 @@ class Index:
             for version in after:
                 cache.delete(f"l/{version}")
             if entries:
-                cache.set(f"o/{key}", rows.format_entries(entries))
+                cache.set(f"o/{key}", rows.format_entries(key, entries))
             else:
                 cache.delete(f"o/{key}")
         self.objects += bool(entries) - len(found)
@@ -259,7 +263,7 @@ class Index:
                 (f"l/{entry.version}", f"o/{entry.key}", f'"{entry.version}"'),
             ).fetchall():
                 raise StoreError("index: the version is not there")
-            cache.set(row, value, tag=rows.format_tag(extent, crcs))
+            cache.set(row, value, tag=rows.format_tag(row, extent.stop, crcs))
             ((name,),) = sql("SELECT filename FROM Cache WHERE key = ? AND raw = 1", (row,)).fetchall()
         if isinstance(value, bytes):
             return StoredExtent(extent, crcs, inline=value)
@@ -274,11 +278,8 @@ class Index:
         """Removes every extent of a version, if it is loose, and its mark."""
         with self.writing() as (cache, sql):
             if cache.delete(f"l/{version}"):
-                found = sql(
-                    "SELECT filename FROM Cache WHERE key >= ? AND key < ?", rows.extents_of(version)
-                ).fetchall()
-                sql("DELETE FROM Cache WHERE key >= ? AND key < ?", rows.extents_of(version))
-                cache.remove_files(name for (name,) in found)
+                found = sql("DELETE FROM Cache WHERE key >= ? AND key < ? RETURNING filename", rows.extents_of(version))
+                cache.remove_files(name for (name,) in found.fetchall())
 
     def try_writing(self) -> None:
         """Raises what a write would raise now."""

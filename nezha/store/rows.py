@@ -1,11 +1,12 @@
 """The index's rows as text: JSON with a schema version, and nothing else, ever.
 
-    entries of a key    {"schema": 1, "crc": CRC-32 of the list's text, "entries": [{"version": ..., ...}, ...]}
-    an extent's tag     {"schema": 1, "stop": ..., "crcs": [...]}
+    entries of a key    {"schema": 1, "crc": ..., "entries": [{"version": ..., ...}, ...]}
+    an extent's tag     {"schema": 1, "crc": ..., "stop": ..., "crcs": [...]}
     an extent's file    ab/<version>-<start>-<nonce>.x, `ab` being the version's first two characters
 
-What cannot be read here counts as not stored: a miss or a gap, never an error. A row may have been written
-by another version of Nezha, or by nobody.
+`crc` is the CRC-32 of the row's key and of the text that follows: in a damaged database a key can lead to the row of
+another one. What cannot be read here counts as not stored: a miss or a gap, never an error. A row may have been
+written by another version of Nezha, or by nobody.
 """
 
 import json
@@ -28,7 +29,11 @@ def _text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def format_entries(entries: Sequence[Entry]) -> str:
+def _crc(key: str, text: str) -> int:
+    return zlib.crc32(text.encode(), zlib.crc32(key.encode(errors="replace")))
+
+
+def format_entries(key: str, entries: Sequence[Entry]) -> str:
     """The row of a key: its entries, a variant each."""
     rows = _text(
         [
@@ -45,7 +50,7 @@ def format_entries(entries: Sequence[Entry]) -> str:
             for entry in entries
         ]
     )
-    return f'{{"schema":{SCHEMA},"crc":{zlib.crc32(rows.encode())},"entries":{rows}}}'
+    return f'{{"schema":{SCHEMA},"crc":{_crc(key, rows)},"entries":{rows}}}'
 
 
 def parse_entries(key: str, text: object) -> list[Entry] | None:
@@ -53,7 +58,7 @@ def parse_entries(key: str, text: object) -> list[Entry] | None:
     try:
         document: Any = json.loads(text) if isinstance(text, str) else {}
         rows = document["entries"]
-        if document["schema"] != SCHEMA or document["crc"] != zlib.crc32(_text(rows).encode()):
+        if document["schema"] != SCHEMA or document["crc"] != _crc(key, _text(rows)):
             return None
         return [_entry(key, row) for row in rows]
     except _UNREADABLE:
@@ -107,18 +112,20 @@ def row_of_file(name: str) -> str:
     return f"x/{version}/{rest.partition('-')[0]}"
 
 
-def format_tag(extent: Extent, crcs: Sequence[int]) -> str:
-    """What an extent's row says beside its bytes."""
-    return _text({"schema": SCHEMA, "stop": extent.stop, "crcs": crcs})
+def format_tag(row: str, stop: int, crcs: Sequence[int]) -> str:
+    """What an extent's row says beside its bytes: where they end, and their checksums."""
+    return _text({"schema": SCHEMA, "crc": _crc(row, _text([stop, crcs])), "stop": stop, "crcs": crcs})
 
 
 def parse_extent(directory: Path, row: str, tag: object, filename: object, value: object) -> StoredExtent | None:
     """An extent's row; None where it cannot be read, or names a file that is not named after it."""
     try:
         facts: Any = json.loads(tag) if isinstance(tag, str) else {}
-        extent = Extent(int(row.rpartition("/")[2], 16), facts["stop"])
-        crcs = tuple(facts["crcs"])
-        if facts["schema"] != SCHEMA or extent.length <= 0 or len(crcs) != -(-extent.length // CHECKED_BYTES):
+        stop, crcs = facts["stop"], tuple(facts["crcs"])
+        if facts["schema"] != SCHEMA or facts["crc"] != _crc(row, _text([stop, crcs])):
+            return None
+        extent = Extent(int(row.rpartition("/")[2], 16), stop)
+        if extent.length <= 0 or len(crcs) != -(-extent.length // CHECKED_BYTES):
             return None
         if filename is None:
             return StoredExtent(extent, crcs, inline=value) if isinstance(value, bytes) else None

@@ -23,18 +23,28 @@ def claim(directory: Path) -> int:
     Raises OSError where it cannot be used, or another process uses it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for path in (directory, directory / "index", directory / "index" / "cache.db", directory / "staging"):
-        if path.exists() and not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(fd)
+        for name in ("index", "staging"):
+            if (directory / name).exists() and not (directory / name).is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory / name))
+        for path in (directory, directory / "index", directory / "index" / "cache.db", directory / "staging"):
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _lock(fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(fd)
         raise BlockingIOError(error.errno, "another process stores here: give each its own directory") from error
     except OSError:
         pass  # a file system without locks
-    return fd
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nezha import log
 from nezha.errors import StoreError, StoreFull
@@ -97,6 +97,7 @@ class Store:
         await self._upkeep.close()
         await self._versions.close()
         try:
+            await self._threads.in_each_reader(self._index.leave)
             await self._threads.write(self._index.close)
         except StoreError as error:
             self._failed(error)
@@ -115,10 +116,13 @@ class Store:
     async def lookup(self, key: str) -> Sequence[Stored]:
         """The versions stored under a key, one per variant; from memory, else by one thread hop."""
         try:
-            return await self._versions.lookup(key)
+            found = await self._versions.lookup(key)
         except StoreError as error:
             self._failed(error)
             return []
+        if self._index.unreadable:
+            self._upkeep.wake()
+        return found
 
     @contextmanager
     def lease(self, stored: Stored) -> Iterator[Stored]:
@@ -196,7 +200,7 @@ class Store:
         """
         if stored.is_removed or stored.overlaps(extent):
             raise StoreError("the version takes no such extent")
-        with self._held(stored):
+        with self._held(stored), _member(stored.coming, extent):
             await self._upkeep.make_room(extent.length)
             self._space.coming_bytes += extent.length
             try:
@@ -206,7 +210,6 @@ class Store:
                 raise
             finally:
                 self._space.coming_bytes -= extent.length
-            self._space.free_bytes -= extent.length
             stored.add(row)
             stored.verified.add(extent.start)
             self._versions.resized(stored)
@@ -215,14 +218,19 @@ class Store:
     async def _adopt(self, entry: Entry, extent: Extent, view: memoryview) -> StoredExtent:
         if extent.length < INLINE_BYTES:
             crcs = bodies.checksums(view)
-            return await self._threads.write(self._index.add_extent, entry, extent, crcs, bytes(view))
+            return await self._threads.write(self._add, entry, extent, crcs, bytes(view))
         path, crcs = await self._staging.write(view)
         try:
-            adopted = Adopted(path, extent.length)
-            return await self._threads.write(self._index.add_extent, entry, extent, crcs, adopted)
+            return await self._threads.write(self._add, entry, extent, crcs, Adopted(path, extent.length))
         except BaseException:
             self._staging.abandon(path)
             raise
+
+    def _add(self, entry: Entry, extent: Extent, crcs: tuple[int, ...], value: Adopted | bytes) -> StoredExtent:
+        row = self._index.add_extent(entry, extent, crcs, value)
+        with suppress(OSError):
+            self._space.measure()
+        return row
 
     # -- dropping
 
@@ -231,8 +239,9 @@ class Store:
         if stored.discard(extent):
             self._metrics.count("corrupt_extents")
             log.warn("corrupt_extent", key=stored.entry.key, start=extent.extent.start, stop=extent.extent.stop)
+            gone = self._threads.write_soon(self._index.remove_extent, stored.entry.version, extent.extent.start)
             self._versions.resized(stored)
-            _ = self._threads.write_soon(self._index.remove_extent, stored.entry.version, extent.extent.start)
+            self._versions.leaving(stored.entry.key, gone)
 
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""
@@ -267,3 +276,12 @@ class Store:
     def epoch(self, bucket: tuple[str, str]) -> float:
         """When the bucket's epoch began, in seconds since the epoch; 0 where it never did."""
         return self._epochs.get(bucket)
+
+
+@contextmanager
+def _member(extents: set[Extent], extent: Extent) -> Iterator[None]:
+    extents.add(extent)
+    try:
+        yield
+    finally:
+        extents.discard(extent)

@@ -4,10 +4,12 @@ So a lookup never waits behind a body that is being written.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
+_READERS = 2
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -18,7 +20,7 @@ class Threads:
     def __init__(self, failed: Callable[[Exception], None]) -> None:
         self._failed = failed
         self._writer = ThreadPoolExecutor(1, "index-write")
-        self._readers = ThreadPoolExecutor(2, "index-read")
+        self._readers = ThreadPoolExecutor(_READERS, "index-read")
         self.bodies = ThreadPoolExecutor(4, "bodies")
         self._is_closed = False
 
@@ -47,6 +49,16 @@ class Threads:
     async def body(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
         """Runs what takes long."""
         return await asyncio.get_running_loop().run_in_executor(self.bodies, work, *args)
+
+    async def in_each_reader(self, work: Callable[[], None]) -> None:
+        """Runs `work` once in every thread that reads."""
+        all_there = threading.Barrier(_READERS)
+
+        def once() -> None:
+            all_there.wait()
+            work()
+
+        await asyncio.gather(*(self.read(once) for _ in range(_READERS)))
 
     async def close(self) -> None:
         """Ends the threads, when what they were given is done."""

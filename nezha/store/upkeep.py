@@ -27,7 +27,7 @@ from nezha.store.uses import least_recent
 from nezha.store.versions import Versions
 from nezha.tasks import Tasks
 
-_CYCLE_SECONDS = 2.0
+_CYCLE_SECONDS = 1.0
 _FLUSH_SECONDS = 30.0
 _LOG_SECONDS = 10.0
 _BARREN_SECONDS = 1.0  # after an eviction that found nothing
@@ -91,6 +91,10 @@ class Upkeep:
         self._is_in_trouble = True
         self._is_full |= isinstance(error, StoreFull)
         self._is_broken |= isinstance(error, IndexBroken)
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets the next cycle begin now."""
         self._woken.set()
 
     def _count(self, error: Exception) -> None:

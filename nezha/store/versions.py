@@ -4,7 +4,9 @@ There is one live form (`Stored`) of a version at a time, whoever holds it, so t
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from nezha.model import Entry
@@ -17,6 +19,15 @@ from nezha.tasks import Tasks
 _CLOSE_SECONDS = 5.0
 
 
+@dataclass(slots=True)
+class _Loading:
+    """A read of the index for a key. `is_overtaken`: the key has changed since; those who wait read once more."""
+
+    task: "asyncio.Task[list[Stored]]"
+    waiting: int = 0
+    is_overtaken: bool = False
+
+
 class Versions:
     """What is stored, by key. `limit_bytes`: of what is kept in memory."""
 
@@ -26,7 +37,8 @@ class Versions:
         self._threads = threads
         self._hot = Hot(limit_bytes)
         self._live: WeakValueDictionary[str, Stored] = WeakValueDictionary()  # by version
-        self._loading: dict[str, asyncio.Task[list[Stored]]] = {}
+        self._loading: dict[str, _Loading] = {}
+        self._leaving: Counter[str] = Counter()
         self._tasks = Tasks()
 
     async def close(self) -> None:
@@ -40,27 +52,46 @@ class Versions:
 
     async def find(self, key: str) -> list[Stored]:
         """The versions under a key; nothing is kept in memory for it. Raises StoreError."""
-        if (known := self.known(key)) is not None:
-            return known
-        if (loading := self._loading.get(key)) is None:
-            loading = self._loading[key] = self._tasks.start_for(self._load(key), "load")
-            loading.add_done_callback(lambda task: self._loaded(key, task))
-        found = await asyncio.shield(loading)
-        # Of those who waited, another may have gone first and changed it.
-        return found if (known := self.known(key)) is None else known
+        while (known := self.known(key)) is None:
+            loading = self._loading.get(key)
+            if loading is None:
+                loading = self._loading[key] = _Loading(self._tasks.start_for(self._load(key), "load"))
+            loading.waiting += 1
+            try:
+                found = await asyncio.shield(loading.task)
+            finally:
+                loading.waiting -= 1
+                if not loading.waiting and self._loading.get(key) is loading:
+                    del self._loading[key]
+            if not loading.is_overtaken:
+                return found
+        return known
 
     async def _load(self, key: str) -> list[Stored]:
+        # Behind what is leaving the index for this key, in its thread.
+        run = self._threads.write if self._leaving[key] else self._threads.read
         versions = []
-        for read in await self._threads.read(_read, self._index, key):
+        for read in await run(_read, self._index, key):
             stored = self._live.setdefault(read.entry.version, read)
             if stored.is_current:
                 versions.append(stored)
         return versions
 
-    def _loaded(self, key: str, task: "asyncio.Task[list[Stored]]") -> None:
-        del self._loading[key]
-        if not task.cancelled():
-            task.exception()  # seen, even where all who waited have left
+    def changed(self, key: str) -> None:
+        """Something under a key has changed: what is being read of it now may be what was before."""
+        if (loading := self._loading.pop(key, None)) is not None:
+            loading.is_overtaken = True
+
+    def leaving(self, key: str, gone: "asyncio.Future[None]") -> None:
+        """Some of what is stored under a key is leaving the index."""
+        self.changed(key)
+        self._leaving[key] += 1
+        gone.add_done_callback(lambda _: self._left(key))
+
+    def _left(self, key: str) -> None:
+        self._leaving[key] -= 1
+        if not self._leaving[key]:
+            del self._leaving[key]
 
     async def lookup(self, key: str) -> list[Stored]:
         """The versions under a key, which are kept in memory from now on. Raises StoreError."""
@@ -83,6 +114,7 @@ class Versions:
             old.is_current = False
         for new in after:
             new.is_current = True
+        self.changed(key)
         self._hot.put(key, after)
         self.backlog.put(key, after)
         return gone
@@ -95,7 +127,8 @@ class Versions:
             self.backlog.freshen(entry.key, versions)
 
     def resized(self, stored: Stored) -> None:
-        """A version takes more or less memory now."""
+        """A version has an extent more or less now."""
+        self.changed(stored.entry.key)
         versions = self._hot.peek(stored.entry.key)
         if versions is not None and stored in versions:
             self._hot.put(stored.entry.key, versions)
