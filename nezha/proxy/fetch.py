@@ -201,7 +201,9 @@ class Fetcher:
             yield
         finally:
             # What an anonymous reader may ask, anybody may: it stays, so that the fill is finished without it.
-            if ask.read.credential.kind is not Kind.NONE or len(fill.participants) > 1:
+            # One whose credential has ended meanwhile was taken out by `ask`.
+            stays = ask.read.credential.kind is Kind.NONE and len(fill.participants) == 1
+            if ask in fill.participants and not stays:
                 fill.participants.remove(ask)
 
     async def ask(self, fill: Fill, extent: Extent) -> Answer | None:
