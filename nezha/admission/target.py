@@ -1,0 +1,92 @@
+"""What injected pods are pointed at, and who knows it: the values between the webhook and its surroundings.
+
+In a cluster the Kubernetes actor is the `Surroundings`; outside one, `Standing` takes the operator's word.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+TRUST_NAME = "nezha-trust"
+"""The name of the ClusterTrustBundle, and of the ConfigMap in each namespace, that hold the bundle."""
+
+TRUST_KEY = "ca-bundle.crt"
+"""The bundle's key in that ConfigMap, and its file name in a pod: PEM, the public roots and Nezha's CA."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTrust:
+    """A ClusterTrustBundle without a signer: the kubelet projects it into a pod of any namespace."""
+
+    name: str = TRUST_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceTrust:
+    """A ConfigMap in the pod's own namespace that holds the bundle under `TRUST_KEY`."""
+
+    config_map: str = TRUST_NAME
+
+
+Trust = ClusterTrust | NamespaceTrust
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a pod injected now is pointed at."""
+
+    addresses: tuple[str, ...]
+    """The cache Service's ClusterIPs, canonical; the first counts where only one may."""
+    hosts: tuple[str, ...]
+    """The DNS names of all configured origins, in lower case: what Nezha's certificates are for."""
+    trust: Trust | None
+    """The bundle that is there for the pod's namespace; None where pods are not made to trust (`admission.trust`)."""
+    dialects: frozenset[str] = frozenset()
+    """The dialects of the configured origins, for the switches their clients need."""
+
+
+class Surroundings(Protocol):
+    """What only the cluster knows. Both answers come from memory, at once: a review never waits for the API server."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """The ClusterIPs of the cache's Service (both families of a dual-stack one); empty while they are unknown."""
+        ...
+
+    def trust(self, namespace: str) -> Trust | None:
+        """The bundle that pods of `namespace` can mount; None while it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Surroundings that do not change: those named in the settings, on the operator's word."""
+
+    known: tuple[str, ...] = ()
+    bundle: Trust | None = NamespaceTrust()
+
+    def addresses(self) -> tuple[str, ...]:
+        return self.known
+
+    def trust(self, namespace: str) -> Trust | None:
+        del namespace  # it stands in all of them
+        return self.bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A pod that passed unchanged although a rule names it: what an Event tells its owner."""
+
+    namespace: str
+    kind: str
+    name: str
+    """Of the pod, or of its controller where the pod has no name yet (`generateName`)."""
+    uid: str
+    """Of the same object; empty where the API server has given it none yet."""
+    api_version: str
+    reason: str
+    """One word in CamelCase, such as `NotInjected`."""
+    message: str
+
+
+Notify = Callable[[Notice], None]
+"""Takes a notice and returns at once. It is never called in a dry run: `sideEffects` is NoneOnDryRun."""
