@@ -10,8 +10,9 @@ from pathlib import Path
 
 from nezha import __version__, log
 from nezha.errors import NezhaError, SettingsError
+from nezha.loading import load
 from nezha.routes import make_routes
-from nezha.settings import Settings, load
+from nezha.settings import Settings
 from nezha.units import parse_size
 
 _DEFAULT = "/etc/nezha/nezha.yaml"

@@ -1,21 +1,15 @@
-"""The settings: one frozen tree, made once from YAML text and the variables that override it.
+"""The settings: one frozen tree, which `loading` makes once.
 
-Every plain scalar of the YAML stays text until its field parses it, so that `no`, `0123` and `2024-01-01` can be
-names, and a variable means exactly what the same text in the file means. Once read, sizes are bytes and times
-seconds; hosts are written as a request's authority writes them: lower case, IPv6 in brackets, a port where given.
+Each field parses its own text: once read, sizes are bytes and times seconds; hosts are written as a request's
+authority writes them: lower case, IPv6 in brackets, a port where given.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from nezha import units
-from nezha.errors import SettingsError
 
 BUILT = {"http", "s3"}
 """The dialects that can be served so far; the others are refused by name."""
@@ -44,11 +38,13 @@ _Account = Annotated[str, BeforeValidator(units.parse_account)]
 _HeaderName = Annotated[str, BeforeValidator(units.parse_header_name)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of the tree: it knows its keys and takes no other; each field is described below it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """The cache port and the store behind it."""
 
     listen: _Listen = Address("0.0.0.0", 8080)
@@ -90,7 +86,7 @@ class CacheSettings(_Section):
         return value
 
 
-class AdmissionSettings(_Section):
+class AdmissionSettings(Section):
     """The webhook that points pods at the cache."""
 
     listen: _Listen = Address("0.0.0.0", 8443)
@@ -105,7 +101,7 @@ class AdmissionSettings(_Section):
     """Whether injected pods are also made to trust Nezha's CA."""
 
 
-class TlsSettings(_Section):
+class TlsSettings(Section):
     """Where Nezha's certificate authority is kept."""
 
     directory: _Path = Path("/var/lib/nezha/tls")
@@ -114,7 +110,7 @@ class TlsSettings(_Section):
     """In a cluster only: the Secret that holds the CA, which then counts instead of `directory`."""
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is logged."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -123,7 +119,7 @@ class LogSettings(_Section):
     """Whether each request leaves one line with its outcome and the reason."""
 
 
-class OriginSettings(_Section):
+class OriginSettings(Section):
     """One origin: the hosts it answers to, and the policy for its objects."""
 
     name: Annotated[str, BeforeValidator(units.parse_origin_name)]
@@ -202,7 +198,7 @@ class OriginSettings(_Section):
         return value
 
 
-class Settings(_Section):
+class Settings(Section):
     """All configuration."""
 
     cache: CacheSettings = CacheSettings()
@@ -215,162 +211,3 @@ class Settings(_Section):
     """What is logged."""
     origins: tuple[OriginSettings, ...] = ()
     """The origins served; anything else is refused."""
-
-
-_Place = tuple[int | str, ...]
-_SECTIONS: dict[str, type[_Section]] = {
-    "cache": CacheSettings, "admission": AdmissionSettings, "tls": TlsSettings, "log": LogSettings
-}  # fmt: skip
-_MESSAGES = {
-    "value_error": "{error}",
-    "missing": "is required",
-    "model_type": "{given} is not a mapping of keys to values",
-    "tuple_type": "{given} is not a list: write one like [a, b]",
-    "path_type": "{given} is not a path",
-    "literal_error": "{given} is not one of {expected}",
-    "greater_than_equal": "must be at least {ge}, not {given}",
-    "greater_than": "must be more than {gt}, not {given}",
-    "less_than_equal": "must be at most {le}, not {given}",
-} | dict.fromkeys(("bool_parsing", "bool_type"), "{given} is neither true nor false")
-_TAG = "tag:yaml.org,2002:"
-
-
-class _Loader(yaml.SafeLoader):
-    """Knows text, lists, mappings, nothing and merge keys; a key is text and stands once in its mapping."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  # yaml's own place for them
-        first: [(tag, pattern) for tag, pattern in resolvers if tag in (f"{_TAG}null", f"{_TAG}merge")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    yaml_constructors = {  # noqa: RUF012
-        tag: construct
-        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-        if tag in (None, f"{_TAG}null", f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map")
-    }
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
-                raise yaml.composer.ComposerError(None, None, "a key must be text", key.start_mark)
-            if key.value in lines:
-                problem = f"the key {units.show(key.value)} stands here again, after line {lines[key.value]}"
-                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-            lines[key.value] = key.start_mark.line + 1
-        return node
-
-
-def load(text: str, environment: Mapping[str, str]) -> Settings:
-    """The settings in YAML `text`, overridden by `NEZHA_SECTION__FIELD` variables.
-
-    Raises SettingsError with one line per problem: the field's path, what is wrong, what is allowed.
-    """
-    tree = _read(text)
-    variables, problems = _override(tree, environment)
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as error:
-        problems += [_describe(detail, variables) for detail in error.errors(include_url=False)]
-        raise SettingsError("\n".join(problems)) from None  # its text would show the values, secrets included
-    problems += _contradictions(settings.origins)
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return settings
-
-
-def _read(text: str) -> dict[str, Any]:
-    """The YAML's top level; a section without content counts as absent."""
-    try:
-        tree = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader that knows even less
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - text.rfind("\n", 0, error.position)
-        raise SettingsError(f"line {line}, column {column}: YAML allows no {chr(error.character)!r}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-        raise SettingsError(f"{where}: not usable YAML: {error.problem}") from None
-    except RecursionError:
-        raise SettingsError("the YAML is nested too deeply") from None
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise SettingsError(f"the settings must be a mapping of {', '.join(Settings.model_fields)}, not a list or text")
-    return {key: value for key, value in tree.items() if value is not None or key not in Settings.model_fields}
-
-
-def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> tuple[dict[_Place, str], list[str]]:
-    """Writes the variables into `tree`: which field came from which variable, and the problems.
-
-    Only names with `__` count: `NEZHA_CONFIG` is the command line's, `NEZHA_PORT` and its like are Kubernetes'.
-    """
-    given: dict[_Place, str] = {}
-    problems = []
-    for variable, value in sorted(environment.items()):
-        section, nested, field = variable.removeprefix("NEZHA_").lower().partition("__")
-        model = _SECTIONS.get(section)
-        if not variable.startswith("NEZHA_") or not nested:
-            continue
-        if section == "origins":
-            problems.append(f"{variable}: origins can be set in the file only")
-        elif model is None and difflib.get_close_matches(section, Settings.model_fields):  # else it is not ours
-            problems.append(f"{variable}: unknown section{_nearest(section, Settings.model_fields)}")
-        elif model and field not in model.model_fields:
-            problems.append(f"{variable}: unknown key{_nearest(field, model.model_fields)}")
-        elif model and isinstance(tree.setdefault(section, {}), dict):  # else it is reported as what it is
-            tree[section] = {**tree[section], field: value}  # a copy: by an anchor others may share it
-            given[section, field] = variable
-    return given, problems
-
-
-def _describe(detail: ErrorDetails, variables: Mapping[_Place, str]) -> str:
-    """One problem that pydantic found, in our words."""
-    place, kind, given = detail["loc"], detail["type"], detail["input"]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in place).removeprefix(".")
-    path += f" (from {variables[place]})" if place in variables else ""
-    if kind == "extra_forbidden":
-        model = Settings if len(place) == 1 else _SECTIONS.get(str(place[0]), OriginSettings)
-        return f"{path}: unknown key{_nearest(str(place[-1]), model.model_fields)}"
-    if given is None:
-        return f"{path}: has no value; give it one, or leave it out"
-    message = _MESSAGES.get(kind, "{given} is not a whole number")  # all that is left is said of an int
-    return f"{path}: {message.format(given=units.show(given), **detail.get('ctx', {}))}"
-
-
-def _plain(key: str) -> str:
-    return key if key.isprintable() else units.show(key)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(known)}"
-
-
-def _contradictions(origins: tuple[OriginSettings, ...]) -> list[str]:
-    """Names, hosts and buckets that an earlier origin claims already."""
-    problems = []
-    for number, origin in enumerate(origins):
-        for before, earlier in enumerate(origins[:number]):
-            if origin.name == earlier.name:
-                problems.append(f"origins[{number}].name: {origin.name!r} is the name of origins[{before}] already")
-            problems += [
-                f"origins[{number}].{field}: {name} is served by origins[{before}] ({earlier.name}) already, "
-                f"and cannot be by {origin.name} too"
-                for field, name in _shared(origin, earlier)
-            ]
-    return problems
-
-
-def _shared(origin: OriginSettings, earlier: OriginSettings) -> Iterator[tuple[str, str]]:
-    """The fields and what they name that `earlier` names too. Two may share a store by buckets of their own."""
-    yield from ((f"hosts[{i}]", host) for i, host in enumerate(origin.hosts) if host in _explicit(earlier))
-    is_same_store = origin.endpoint == earlier.endpoint  # also where neither names one: the public S3
-    buckets, taken = set(origin.buckets), set(earlier.buckets)
-    if origin.endpoint and (origin.endpoint in earlier.hosts or (is_same_store and not (buckets and taken))):
-        yield "endpoint", origin.endpoint
-    elif is_same_store:
-        yield from (("buckets", bucket) for bucket in sorted(buckets & taken))
-
-
-def _explicit(origin: OriginSettings) -> tuple[str | None, ...]:
-    return *origin.hosts, origin.endpoint

@@ -24,12 +24,14 @@ PURE = (
     "admission/rules.py",
     "dialects",
     "errors.py",
+    "loading.py",
     "model.py",
     "routes.py",
     "semantics",
     "settings.py",
     "store/eviction.py",
     "units.py",
+    "yamltext.py",
 )
 AT_IMPORT = "^$"
 

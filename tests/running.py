@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from nezha.loading import load
 from nezha.server import Server, prepare
-from nezha.settings import Settings, load
+from nezha.settings import Settings
 from tests.origin import Origin
 from tests.rawclient import RawClient, Response
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from nezha.loading import load
 from nezha.model import Fields, Request
 from nezha.routes import Route, Routes, Target, agrees, make_routes, name_of
 from nezha.semantics.freshness import Policy
-from nezha.settings import load
 
 WEB = "{name: web, dialect: http, hosts: [a.org, 'b.org:8080', 10.0.0.1, '[::1]', '[::2]:9000']}"
 
