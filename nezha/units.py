@@ -145,7 +145,7 @@ def parse_user_free_url(value: object) -> str:
 
 def parse_alias_address(value: object) -> str:
     """`auto`, or an IP literal in its shortest form."""
-    ip = _shortest_ip(value) if isinstance(value, str) else ""
+    ip = shortest_ip(value) if isinstance(value, str) else ""
     if not ip and value != "auto":
         raise ValueError(f"{show(value)} is neither auto nor an IP address")
     return ip or "auto"
@@ -195,7 +195,7 @@ def _split(value: object, lowest_port: int) -> tuple[str, int | None]:
     if match is None:
         return "", None
     name, port = match[1] or match[2], None if match[3] is None else int(match[3])
-    host = _shortest_ip(name)
+    host = shortest_ip(name)
     # `10.0.0.256` is a DNS-1123 name, but nobody means it as one
     if not host and re.fullmatch(NAME, name) and not name.rpartition(".")[2].isdigit():
         host = name
@@ -203,7 +203,7 @@ def _split(value: object, lowest_port: int) -> tuple[str, int | None]:
     return (host, port) if is_usable else ("", None)
 
 
-def _shortest_ip(text: str) -> str:
+def shortest_ip(text: str) -> str:
     """Empty where `text` is no IP literal, or one with a zone, which means something on one machine only."""
     try:
         return "" if "%" in text else str(ipaddress.ip_address(text))

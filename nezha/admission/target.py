@@ -40,9 +40,13 @@ class Target:
     hosts: tuple[str, ...]
     """The DNS names of all configured origins, in lower case: what Nezha's certificates are for."""
     trust: Trust | None
-    """The bundle that is there for the pod's namespace; None where pods are not made to trust (`admission.trust`)."""
+    """The bundle that is there for the pod's namespace; None while there is none."""
+    wants_trust: bool = True
+    """Whether pods are made to trust Nezha at all (`admission.trust`)."""
     dialects: frozenset[str] = frozenset()
     """The dialects of the configured origins, for the switches their clients need."""
+    is_ready: bool = True
+    """Whether the cache can answer now."""
 
 
 class Surroundings(Protocol):
