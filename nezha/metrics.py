@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from nezha import __version__
 
@@ -39,6 +39,10 @@ TABLE = (
     Row("corrupt_extents", "counter", (), "Extents dropped because their checksum did not agree."),
     Row("cut_responses", "counter", ("reason",), "Responses ended before their last byte, by reason."),
     Row("connections", "gauge", ("port",), "Open client connections."),
+    Row("reviews", "counter", ("outcome",), "Reviews answered on the admission port, by outcome."),
+    Row("review_seconds", "histogram", (), "From a review's head to its answer."),
+    Row("rules_current", "gauge", (), "1 while the rules in force are those of the rules file."),
+    Row("injection_ready", "gauge", (), "1 while pods that a rule names are injected."),
     Row("certificate_expiry_timestamp_seconds", "gauge", ("certificate",), "When a certificate ends."),
     Row("build_info", "gauge", ("version",), "Always 1."),
 )
@@ -49,6 +53,7 @@ class Metrics:
     """The metrics of one process; labelled children are kept, so that counting costs one call."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a series more for each of ours, that says when its first label was seen
         self._registry = CollectorRegistry()
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._children: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}

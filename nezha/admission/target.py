@@ -77,6 +77,34 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """The target of the moment: what is configured, what is known and whether it would help."""
+
+    hosts: tuple[str, ...]
+    dialects: frozenset[str]
+    wants_trust: bool
+    surroundings: Surroundings
+    is_ready: Callable[[], bool]
+
+    def at(self, namespace: str) -> Target:
+        """The target of pods in `namespace`."""
+        return Target(
+            addresses=self.surroundings.addresses(),
+            hosts=self.hosts,
+            trust=self.surroundings.trust(namespace) if self.wants_trust else None,
+            wants_trust=self.wants_trust,
+            dialects=self.dialects,
+            is_ready=self.is_ready(),
+        )
+
+    def obstacle(self) -> str | None:
+        """Why no pod anywhere would be injected now, were it not by aliases of a rule's own; None where none is."""
+        if not self.is_ready():
+            return "the cache is not ready"
+        return None if self.surroundings.addresses() else "the cache's address is not known"
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A pod that passed unchanged although a rule names it: what an Event tells its owner."""
 

@@ -6,15 +6,16 @@ from nezha.metrics import Metrics
 from nezha.model import Fields
 from nezha.proxy.http1 import Exchange
 
-Readiness = Callable[[], Mapping[str, bool]]
+Readiness = Callable[[], Mapping[str, bool | str]]
+"""Facts that must all be true, and texts that only tell more."""
 
 
 class Pages:
     """Answers requests whose Host is no origin's."""
 
-    def __init__(self, metrics: Metrics, certificate: bytes, readiness: Readiness) -> None:
+    def __init__(self, metrics: Metrics, certificates: Callable[[], bytes], readiness: Readiness) -> None:
         self._metrics = metrics
-        self._certificate = certificate
+        self._certificates = certificates
         self._readiness = readiness
 
     async def answer(self, exchange: Exchange) -> None:
@@ -31,14 +32,17 @@ class Pages:
             case "/metrics":
                 await self._send(exchange, "text/plain; version=0.0.4; charset=utf-8", self._metrics.render())
             case "/ca.crt":
-                await self._send(exchange, "application/x-pem-file", self._certificate)
+                await self._send(exchange, "application/x-pem-file", self._certificates())
             case _:
                 await self._misdirected(exchange)
 
     async def _ready(self, exchange: Exchange) -> None:
         facts = self._readiness()
-        is_ready = all(facts.values())
-        lines = [f"{'ok' if value else 'no'}  {name}\n" for name, value in facts.items()]
+        is_ready = False not in facts.values()
+        lines = [
+            f"--  {name}: {fact}\n" if isinstance(fact, str) else f"{'ok' if fact else 'no'}  {name}\n"
+            for name, fact in facts.items()
+        ]
         detail = "".join(lines) if exchange.request.query == "verbose" else ""
         await exchange.answer(200 if is_ready else 503, f"{detail}{'ready' if is_ready else 'not ready'}\n")
 
