@@ -79,7 +79,8 @@ class Request:
     """One client's request, as it came.
 
     `host` is the authority it names (lower case, with a port only where the client gave one); `length` is
-    the declared body length, None where there is no body or it is chunked.
+    the declared body length, None where there is no body or it is chunked. `lines` are those that `fields` were read
+    from, in the same order: with whatever space stood around the values.
     """
 
     method: str
@@ -91,6 +92,7 @@ class Request:
     version: tuple[int, int] = (1, 1)
     length: int | None = None
     chunked: bool = False
+    lines: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent
+from nezha.proxy.answer import Answer
 from nezha.proxy.grants import Grants
-from nezha.proxy.origin import Answer, Origins
+from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import freshened, is_same_version
 from nezha.semantics.freshness import may_outlive, time_left

@@ -1,138 +1,21 @@
-"""One connection to a client, plain or TLS, behind one interface.
+"""One connection to a client, plain or TLS (`tls`), behind one interface.
 
     socket -- asyncio/uvloop transport -- Connection (inbox, write, drain) -- http1
                                      \\-- Wire: the pump's way to the same socket, from its threads
 
-TLS is done here, above the plain transport, with an `SSLObject` between two memory BIOs: 64 records leave in one
-`send`, and the pump may encrypt in its threads. While the pump has the wire, nothing else reads, writes or
-touches the `SSLObject`: reading is paused and the transport's buffer is empty (`wire`).
+While the pump has the wire, nothing else reads or writes: reading is paused and the transport's buffer is empty.
 """
 
 import asyncio
-import fcntl
 import os
 import socket
-import ssl
-import struct
-import termios
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
+from nezha.proxy.wire import PlainWire, Wire, progress, queued_bytes
+
 _INBOX_HIGH = 256 << 10
-_TLS_READ = 64 << 10
-
-
-class Wire(ABC):
-    """The pump's way to a socket. Its methods run in a thread and never block; 0 means that the socket is full."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    @abstractmethod
-    def put(self, data: bytes, *, more: bool) -> int:
-        """Sends some of `data`; how much of it was taken. `more` follows at once."""
-
-    @abstractmethod
-    def put_file(self, file: int, start: int, stop: int) -> int:
-        """Sends some of a file's [start, stop); how much of it was taken."""
-
-    @abstractmethod
-    def flush(self) -> bool:
-        """Sends what was taken but not sent; whether nothing is left."""
-
-    def rest(self) -> bytes:
-        """What was taken but not sent: it must leave before anything else does."""
-        return b""
-
-
-class PlainWire(Wire):
-    """Bytes go from the file to the socket in the kernel."""
-
-    def put(self, data: bytes, *, more: bool) -> int:
-        try:
-            return os.write(self.fd, data) if not more else _send_more(self.fd, data)
-        except BlockingIOError:
-            return 0
-
-    def put_file(self, file: int, start: int, stop: int) -> int:
-        try:
-            sent = os.sendfile(self.fd, file, start, stop - start)
-        except BlockingIOError:
-            return 0
-        if not sent:
-            raise EOFError("an extent file ended early")
-        return sent
-
-    def flush(self) -> bool:
-        return True
-
-
-def _send_more(fd: int, data: bytes) -> int:
-    # A socket object made around a descriptor closes it when collected: detach first.
-    view = socket.socket(fileno=fd)
-    try:
-        return view.send(data, socket.MSG_MORE)
-    finally:
-        view.detach()
-
-
-_TLS_BATCH = 256 << 10  # larger ones are no faster, and a waiting client may leave most of one unsent
-_threads = threading.local()
-
-
-def _buffer() -> memoryview:
-    """The thread's own, for plain text that is encrypted at once: a waiting connection holds none."""
-    if not hasattr(_threads, "buffer"):
-        _threads.buffer = memoryview(bytearray(_TLS_BATCH))
-    view: memoryview = _threads.buffer
-    return view
-
-
-class TlsWire(Wire):
-    """Bytes are read into a reused buffer, encrypted 16 records at a time, and sent in one piece."""
-
-    def __init__(self, fd: int, tls: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> None:
-        super().__init__(fd)
-        self._tls = tls
-        self._outgoing = outgoing
-        self._unsent = memoryview(b"")
-
-    def put(self, data: bytes, *, more: bool) -> int:
-        if not self.flush():
-            return 0
-        taken = self._tls.write(data[:_TLS_BATCH])
-        if not more:
-            self.flush()
-        return taken
-
-    def put_file(self, file: int, start: int, stop: int) -> int:
-        if not self.flush():
-            return 0
-        buffer = _buffer()
-        read = os.preadv(file, [buffer[: min(stop - start, _TLS_BATCH)]], start)
-        if not read:
-            raise EOFError("an extent file ended early")
-        taken = self._tls.write(buffer[:read])
-        self.flush()
-        return taken
-
-    def flush(self) -> bool:
-        while True:
-            if not self._unsent:
-                if not self._outgoing.pending:
-                    return True
-                self._unsent = memoryview(self._outgoing.read())
-            try:
-                sent = os.write(self.fd, self._unsent)
-            except BlockingIOError:
-                return False
-            self._unsent = self._unsent[sent:]
-
-    def rest(self) -> bytes:
-        return bytes(self._unsent) + self._outgoing.read()
 
 
 class Connection(asyncio.Protocol):
@@ -335,131 +218,11 @@ class Connection(asyncio.Protocol):
             self.on_lost.cancel()
 
 
-async def progress(future: "asyncio.Future[None]", unsent_bytes: Callable[[], int], seconds: float) -> None:
-    """Waits for `future`. Raises ConnectionResetError where the client takes no byte for so many seconds meanwhile."""
-    try:
-        while True:
-            before = unsent_bytes()
-            if (await asyncio.wait({future}, timeout=seconds))[0]:
-                return future.result()
-            if unsent_bytes() >= before:
-                raise ConnectionResetError("the client takes no bytes")
-    finally:
-        future.cancel()
-
-
-def queued_bytes(fd: int) -> int:
-    """What the kernel holds of a socket's outgoing bytes: a slow reader is seen here long before there is room."""
-    return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
-
-
 def _reset_on_close(transport: asyncio.Transport) -> None:
     handle = transport.get_extra_info("socket")
     if handle is not None and handle.fileno() >= 0:
         # RST instead of FIN: a response framed by close must not look complete when it was cut.
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-
-
-class TlsConnection(Connection):
-    """A connection inside TLS."""
-
-    def __init__(self, transport: asyncio.Transport, context: ssl.SSLContext, *, client: str, sni: str | None) -> None:
-        super().__init__(transport, client=client)
-        self.sni = sni
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self.is_open = False
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def is_tls(self) -> bool:
-        return True
-
-    async def handshake(self) -> None:
-        """Waits for the handshake to end. Raises ConnectionError where it fails."""
-        await self._opened
-
-    def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
-        self._incoming.write(data)
-        if not self.is_open and not self._shake():
-            return
-        self._decrypt()
-
-    def eof_received(self) -> bool:
-        if not self.is_open:
-            return False  # half a handshake has no answer: the transport ends
-        return super().eof_received()
-
-    def _shake(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._send()
-            return False
-        except ssl.SSLError as error:
-            self._send()  # the alert
-            self._refuse(f"TLS handshake: {error.reason}")
-            self.close()
-            return False
-        self._send()
-        self.is_open = True
-        if not self._opened.done():
-            self._opened.set_result(None)
-        return True
-
-    def _refuse(self, message: str) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(ConnectionError(message))
-            self._opened.exception()  # seen: the waiter may be gone
-
-    def _decrypt(self) -> None:
-        try:
-            while data := self._tls.read(_TLS_READ):
-                self._arrived(data)
-            self.eof_received()  # close_notify
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self.eof_received()
-        except ssl.SSLError:
-            self._send()
-            self.abort()
-            return
-        self._send()  # answers to a key update
-
-    def _send(self) -> None:
-        if self._outgoing.pending and not self.transport.is_closing():
-            self.transport.write(self._outgoing.read())
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.is_ending:
-            self._tls.write(data)
-            self._send()
-
-    def _make_wire(self, fd: int) -> Wire:
-        return TlsWire(fd, self._tls, self._outgoing)
-
-    def _end_half(self) -> None:
-        self._notify()
-        super()._end_half()
-
-    def _notify(self) -> None:
-        """Sends close_notify; the client's is not waited for."""
-        with suppress(ssl.SSLError):
-            self._tls.unwrap()
-        self._send()
-
-    def close(self) -> None:
-        if self.is_open and not (self._has_wire or self._is_deaf or self.is_ending):
-            self._notify()
-        super().close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._refuse("the client left during the handshake")
-        super().connection_lost(error)
 
 
 def transport_of(transport: asyncio.BaseTransport) -> asyncio.Transport:

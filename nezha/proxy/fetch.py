@@ -17,10 +17,11 @@ from typing import assert_never
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent, Fields
+from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
-from nezha.proxy.origin import Answer, Origins
+from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
 from nezha.semantics.keys import vary_of

@@ -16,8 +16,8 @@ from typing import Protocol
 
 from nezha.errors import OriginError, StoreError
 from nezha.model import Extent
+from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
-from nezha.proxy.origin import Answer
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.slices import UNKNOWN, Slice, SliceMap
 from nezha.semantics.validators import is_strong

@@ -9,9 +9,9 @@ from nezha import log
 from nezha.errors import OriginError
 from nezha.metrics import Metrics
 from nezha.model import Extent
+from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.fill import Fill, Ranger
-from nezha.proxy.origin import Answer
 from nezha.proxy.slices import UNKNOWN
 from nezha.semantics.ranges import Span, gaps
 from nezha.store.hot import Stored

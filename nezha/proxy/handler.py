@@ -19,13 +19,13 @@ from nezha import log
 from nezha.dialects import Pass, Read, Write
 from nezha.errors import NezhaError
 from nezha.metrics import Metrics
+from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Changed, Granted, Permission, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.look import Look, Lookout, selection_of
-from nezha.proxy.origin import Answer
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
 from nezha.proxy.trace import Trace

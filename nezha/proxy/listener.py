@@ -17,10 +17,12 @@ from nezha.errors import NezhaError, RequestError
 from nezha.metrics import Metrics
 from nezha.model import Fields
 from nezha.pki.leaves import Leaves
-from nezha.proxy.connection import Connection, TlsConnection, transport_of
+from nezha.proxy.connection import Connection, transport_of
+from nezha.proxy.heads import format_head
 from nezha.proxy.hello import HANDSHAKE, HELLO_MAX, UNRECOGNIZED_NAME, BadHello, Hello, read_hello
-from nezha.proxy.http1 import Exchange, format_head, read_request
+from nezha.proxy.http1 import Exchange, read_request
 from nezha.proxy.pump import Pump
+from nezha.proxy.tls import TlsConnection
 from nezha.tasks import Tasks
 
 HEAD_SECONDS = 30.0  # for a hello, a handshake, or a head that has begun

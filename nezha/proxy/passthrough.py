@@ -6,10 +6,11 @@ from contextlib import suppress
 from nezha.errors import OriginError, RequestError
 from nezha.metrics import Metrics
 from nezha.model import Fields
+from nezha.proxy.answer import Answer, Call
 from nezha.proxy.connection import Connection
 from nezha.proxy.hello import UNRECOGNIZED_NAME
 from nezha.proxy.http1 import Exchange
-from nezha.proxy.origin import Answer, Call, Origins
+from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import request_head
 from nezha.routes import Route, Routes
 from nezha.semantics.headers import end_to_end

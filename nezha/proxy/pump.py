@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nezha.proxy.connection import Connection, Wire, progress, queued_bytes
+from nezha.proxy.connection import Connection
+from nezha.proxy.wire import Wire, progress, queued_bytes
 
 JOB_BYTES = 16 << 20
 FULL_MS = 5
