@@ -10,6 +10,8 @@ from nezha.semantics.headers import end_to_end
 from nezha.semantics.ranges import Span, parse_range
 
 _NOTHING: Mapping[str, str] = {}
+# They frame and route: whatever space they came with, they go out so that no two readers can differ on them.
+_PLAINEST = frozenset({"content-length", "host"})
 
 
 def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTHING) -> bytes:
@@ -17,7 +19,9 @@ def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTH
     fields = end_to_end(request.fields)
     for name, value in more.items():
         fields = fields.with_field(name, value)
-    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    pairs = zip(request.fields, request.lines, strict=False)  # a Host out of an absolute target may have no line
+    came = {item: line for item, line in pairs if item[0].lower() not in _PLAINEST}
+    lines = [f"{came.get(item) or ': '.join(item)}\r\n" for item in fields]
     if not route.dialect.is_object_store:
         lines.append(f"Via: {request.version[0]}.{request.version[1]} nezha\r\n")
     if request.chunked:

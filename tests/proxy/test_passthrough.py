@@ -87,6 +87,7 @@ def store(url: str) -> dict[str, object]:
         ["GET /a HTTP/1.1", "X-b: 2", "Host: web.test", "x-A: 1", "X-B: 3", "X-a: ", "Cookie: a"],
         ["GET /a HTTP/1.1", "Host: web.test", "X-Umlaut: \xe4\xf6\xfc \xff\x80", "Cookie: a"],
         ["GET /a HTTP/1.1", "Host: web.test", 'X-Odd: a  b\tc "d;e" , f', "Cookie: a"],
+        ["GET /a HTTP/1.1", "Host: web.test", "X-a:", "X-b:  b \t", "X-c:\tc", "x-A:   ", "Cookie:a"],
         ["FOO /a HTTP/1.1", "Host: web.test"],
         ["M-SEARCH /a HTTP/1.1", "Host: web.test"],
         ["OPTIONS * HTTP/1.1", "Host: web.test"],
@@ -104,6 +105,17 @@ async def test_a_request_reaches_the_origin_byte_for_byte(tmp_path: Path, lines:
         async with running(tmp_path, route) as nezha, await nezha.client() as client:
             assert (await client.exchange(raw + b"\r\n")).status == 200
         assert tape.all() == raw + b"Via: 1.1 nezha\r\n\r\n"
+
+
+async def test_what_frames_or_routes_goes_out_in_its_plainest_form(tmp_path: Path) -> None:
+    raw = b"POST /a HTTP/1.1\r\nhost:\tweb.test \r\nX-a:\r\ncontent-Length:\t 5\r\n\r\nhello"
+    async with taping(answers(answer(200), until=b"hello")) as tape:
+        route = {"name": "web", "dialect": "http", "hosts": [HOST], "connect": tape.url}
+        async with running(tmp_path, route) as nezha, await nezha.client() as client:
+            assert (await client.exchange(raw)).status == 200
+        assert tape.all() == (
+            b"POST /a HTTP/1.1\r\nhost: web.test\r\nX-a:\r\ncontent-Length: 5\r\nVia: 1.1 nezha\r\n\r\nhello"
+        )
 
 
 async def test_to_an_object_store_not_even_via_is_added(tmp_path: Path) -> None:
