@@ -70,6 +70,7 @@ async def test_metrics_can_be_scraped(tmp_path: Path) -> None:
                 for family in families.values()
                 for sample in family.samples
             }
+            assert b"_created" not in scraped.body  # a second series for each, of no use to anybody
             assert samples["nezha_requests_total", ("origin", "web"), ("outcome", "hit")] == 1
             assert samples["nezha_requests_total", ("origin", "web"), ("outcome", "miss")] == 1
             assert samples["nezha_request_seconds_count", ("origin", "web"), ("outcome", "hit")] == 1
