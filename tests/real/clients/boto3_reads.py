@@ -14,7 +14,7 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from s3transfer.exceptions import S3DownloadFailedError  # type: ignore[import-untyped]
+from s3transfer.exceptions import S3DownloadFailedError
 
 
 def get(client: Any, bucket: str, key: str) -> str:
