@@ -58,3 +58,9 @@ class ReviewError(NezhaError):
     """An AdmissionReview that cannot be read."""
 
     status = 400
+
+
+class Conflict(NezhaError):
+    """Somebody else has changed it since it was read: nothing was written."""
+
+    status = 409

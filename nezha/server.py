@@ -5,6 +5,7 @@ SIGTERM -> readiness goes false -> running responses end within `cache.drain` ->
 """
 
 import asyncio
+import math
 import os
 import signal
 import ssl
@@ -21,8 +22,8 @@ from aiohttp import web
 from nezha import log
 from nezha.errors import SettingsError, StoreError
 from nezha.metrics import Metrics
-from nezha.pki.authority import Authority, load_or_create
-from nezha.pki.leaves import Leaves, admission_context
+from nezha.pki.certificates import Certificates, open_certificates, shelf_of
+from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.delivery import Delivery
@@ -38,6 +39,7 @@ from nezha.proxy.pump import Pump
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
+from nezha.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +48,16 @@ class Prepared:
 
     settings: Settings
     routes: Routes
-    authority: Authority
-    admission: ssl.SSLContext
-    admission_expires_at: float
+    certificates: Certificates
     contexts: dict[Path | None, ssl.SSLContext]
 
 
 def prepare(settings: Settings) -> Prepared:
     """Reads and makes keys, certificates and routes. Raises SettingsError."""
     routes = make_routes(settings)
-    authority = load_or_create(settings.tls.directory, routes.names)
-    name, _, namespace = settings.admission.service.partition(".")
-    services = [name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"]
-    admission_authority, admission = admission_context(settings.tls.directory, services)
+    certificates = open_certificates(settings, routes.names, shelf_of(settings))
     contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
-    return Prepared(settings, routes, authority, admission, admission_authority.expires_at, contexts)
+    return Prepared(settings, routes, certificates, contexts)
 
 
 def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
@@ -104,6 +101,9 @@ class Server:
             stack.push_async_callback(origins.close)
             listener = self._listener(store, fills, pump, origins)
             stack.push_async_callback(self._drain, listener)
+            keeping = Tasks()
+            stack.push_async_callback(keeping.cancel)
+            keeping.start(self._prepared.certificates.keep(), "certificates")
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
             with _port("admission", settings.admission.listen):
@@ -120,18 +120,18 @@ class Server:
 
     def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
-        leaves = Leaves(self._prepared.authority, routes.names)
+        certificates = self._prepared.certificates
+        leaves = Leaves(certificates.pods.rotation.signing, routes.names)
+        certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
         grants = Grants()
         authorizer = Authorizer(grants, origins, store)
         fetcher = Fetcher(origins, store, fills, authorizer)
         steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
-        pages = Pages(metrics, self._prepared.authority.certificate_pem, self._readiness)
+        pages = Pages(metrics, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         metrics.watch("grants", lambda: len(grants))
-        expiry = "certificate_expiry_timestamp_seconds"
-        metrics.set(expiry, self._prepared.authority.expires_at, "ca")
-        metrics.set(expiry, self._prepared.admission_expires_at, "admission")
-        metrics.watch(expiry, lambda: leaves.expires_at() or 0.0, "leaf")
+        certificates.measure(metrics)
+        metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
@@ -142,7 +142,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = self._settings.admission.listen
-        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.admission)
+        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.certificates.admission.context)
         await site.start()
         self.admission_port = runner.addresses[0][1]
 

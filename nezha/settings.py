@@ -108,6 +108,8 @@ class TlsSettings(Section):
     """Holds ca.crt and ca.key, which are made here on the first start if they are missing."""
     secret: Annotated[str, BeforeValidator(units.parse_secret)] | None = None
     """In a cluster only: the Secret that holds the CA, which then counts instead of `directory`."""
+    overlap: _Seconds = 30 * 86400.0
+    """How long the next CA is trusted before it signs; longer than any pod runs, and no pod notices a rotation."""
 
 
 class LogSettings(Section):

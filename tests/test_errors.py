@@ -6,6 +6,7 @@ import pytest
 
 from nezha import errors
 from nezha.errors import (
+    Conflict,
     ExtentCorrupt,
     NezhaError,
     OriginError,
@@ -34,6 +35,7 @@ from nezha.errors import (
         (StoreFull("a"), StoreError, 500),
         (ExtentCorrupt("a"), StoreError, 500),
         (ReviewError("a"), NezhaError, 400),
+        (Conflict("a"), NezhaError, 409),
     ],
 )
 def test_an_error_becomes_a_status_and_says_its_message(error: NezhaError, kind: type[Exception], status: int) -> None:
@@ -44,7 +46,7 @@ def test_an_error_becomes_a_status_and_says_its_message(error: NezhaError, kind:
 
 def test_everything_raised_on_purpose_is_a_nezha_error_with_a_status_of_http() -> None:
     found = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
-    assert len(found) == 11
+    assert len(found) == 12
     assert all(issubclass(each, NezhaError) and 400 <= each.status < 600 for each in found)
     assert {each.__base__ for each in found} == {Exception, NezhaError, OriginError, StoreError}
 

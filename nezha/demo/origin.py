@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from nezha.demo import content
-from nezha.pki.authority import load_or_create
+from nezha.pki.keeper import load_or_create
 from nezha.pki.leaves import Leaves
 
 ADDRESS = "127.0.0.1"

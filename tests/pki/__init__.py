@@ -4,12 +4,21 @@ import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nezha.pki.authority import Authority, issue
+from nezha.pki.contexts import server_context
+from nezha.pki.keeper import load_or_create
+
+
+def serving(directory: Path, names: Sequence[str]) -> ssl.SSLContext:
+    """A server's context with one leaf for all `names`, by a CA that is made in `directory` (ca.crt)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return server_context(issue(load_or_create(directory, names), names, key, now=time.time()), key)
 
 
 def trusting(pem: bytes) -> ssl.SSLContext:

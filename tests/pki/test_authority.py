@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nezha.errors import SettingsError
-from nezha.pki.authority import Authority, issue, load_or_create
-from nezha.pki.leaves import server_context
+from nezha.pki.authority import Authority, issue
+from nezha.pki.contexts import server_context
+from nezha.pki.keeper import load_or_create
 from tests.pki import forge, handshake, trusting
 
 NAMES = ["bucket.s3.amazonaws.com", "data.example"]
@@ -263,7 +264,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device", target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(SettingsError, match=r"ca\.key: No space left on device: the directory must be"):
+    with pytest.raises(SettingsError, match=r"\.journal: No space left on device: the directory must be"):
         load_or_create(tmp_path, NAMES)
     assert list(tmp_path.iterdir()) == []
 
@@ -365,5 +366,5 @@ def test_a_certificate_of_tomorrow_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "tls").write_text("")
-    with pytest.raises(SettingsError, match=rf"^tls\.directory: {tmp_path}/tls: File exists: the directory must be"):
+    with pytest.raises(SettingsError, match=rf"^tls\.directory: {tmp_path}/tls: Not a directory: the directory must be"):
         load_or_create(tmp_path / "tls", NAMES)

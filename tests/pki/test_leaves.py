@@ -16,8 +16,9 @@ import pytest
 from cryptography import x509
 
 from nezha.errors import SettingsError
-from nezha.pki.authority import Authority, load_or_create
-from nezha.pki.leaves import Leaves, admission_context
+from nezha.pki.authority import Authority
+from nezha.pki.keeper import load_or_create
+from nezha.pki.leaves import Leaves
 from tests.pki import handshake, trusting
 
 NAMES = ["bucket.s3.amazonaws.com", "data.example", "10.0.0.1", "2001:DB8::1"]
@@ -255,16 +256,3 @@ async def test_where_memory_files_are_missing_a_private_file_is_unlinked_at_once
     leaf_of(await Leaves(authority, NAMES).context("data.example"), authority, "data.example")
     assert modes == [0o600]
     assert await asyncio.to_thread(os.listdir, tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["proxy-cache.nezha.svc", "proxy-cache.nezha", "localhost", "127.0.0.1"])
-def test_the_admission_port_has_a_ca_of_its_own(tmp_path: Path, name: str) -> None:
-    pods = load_or_create(tmp_path, NAMES)
-    authority, context = admission_context(tmp_path, ["proxy-cache.nezha.svc", "proxy-cache.nezha"])
-    leaf = leaf_of(context, authority, name)
-    assert leaf.not_valid_after_utc.timestamp() == authority.expires_at
-    with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer certificate"):
-        handshake(context, trusting(pods.certificate_pem), name)
-    assert authority.path == tmp_path / "admission-ca.crt"
-    again, _ = admission_context(tmp_path, ["proxy-cache.nezha.svc", "proxy-cache.nezha"])
-    assert again.certificate == authority.certificate

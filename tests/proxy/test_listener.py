@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from nezha.pki.leaves import admission_context
 from nezha.proxy.connection import Connection
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
+from tests.pki import serving
 from tests.proxy.puppet import Puppet, fragments
 from tests.rawclient import RawClient, Truncated, request_bytes
 from tests.running import HOST, running, web
@@ -28,8 +28,7 @@ UNRECOGNIZED_NAME = bytes((0x15, 3, 3, 0, 2, 2, 112))  # fatal, RFC 6066 3
 @pytest.fixture
 def secure(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
     """What a TLS origin serves with, for web.test and 127.0.0.1, and the certificate of its CA."""
-    _, context = admission_context(tmp_path / "origin", [HOST])
-    return context, tmp_path / "origin" / "admission-ca.crt"
+    return serving(tmp_path / "origin", [HOST, "127.0.0.1"]), tmp_path / "origin" / "ca.crt"
 
 
 # -- one port, two kinds

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
-from nezha.pki.authority import load_or_create
+from nezha.pki.keeper import load_or_create
 from nezha.pki.leaves import Leaves
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern

@@ -20,7 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nezha.pki.authority import Authority, issue, load_or_create
+from nezha.pki.authority import Authority, issue
+from nezha.pki.keeper import load_or_create
 from tests.pki import forge
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]  # the first run compiles

@@ -1,0 +1,112 @@
+"""All certificates of one process, and the task that keeps them up to date.
+
+Nothing here ends a connection: a rotation, whoever begins it, is noticed within `LOOK_SECONDS` and meant for new ones.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from nezha.errors import SettingsError
+from nezha.metrics import Metrics
+from nezha.pki import mounted
+from nezha.pki.admission import Admission, MountedCertificate, OwnCertificate
+from nezha.pki.bundle import pem, public_roots
+from nezha.pki.keeper import ADMISSION, PODS, Keeper
+from nezha.pki.live import Live
+from nezha.pki.record import Names
+from nezha.pki.shelf import Directory, Shelf
+from nezha.settings import Settings
+
+LOOK_SECONDS = 1.0
+
+
+def shelf_of(settings: Settings) -> Shelf:
+    """Where the CAs are kept. Raises SettingsError."""
+    if settings.tls.secret is not None:
+        raise SettingsError("tls.secret: not built yet: leave it out, and keep the CA in tls.directory")
+    return Directory(settings.tls.directory)
+
+
+def pods_keeper(settings: Settings, hosts: Collection[str], shelf: Shelf) -> Keeper:
+    """The keeper of the CA that pods trust, for the configured `hosts`."""
+    directory = settings.tls.directory
+    if settings.tls.secret is None and mounted.is_authority(directory):
+        shelf = mounted.MountedAuthority(directory, Names(PODS), hosts)
+    return Keeper(shelf, hosts, settings.tls.overlap)
+
+
+def admission_keeper(settings: Settings, shelf: Shelf) -> Keeper | None:
+    """The keeper of the admission port's CA; None where its certificate is mounted."""
+    if mounted.is_admission(settings.tls.directory):
+        return None
+    return Keeper(shelf, service_names(settings.admission.service), settings.tls.overlap, ADMISSION)
+
+
+def service_names(service: str) -> list[str]:
+    """What the API server may call the Service `name.namespace`, and what this machine calls itself."""
+    name, _, namespace = service.partition(".")
+    full = f"{name}.{namespace}.svc"
+    return [name, f"{name}.{namespace}", full, f"{full}.cluster.local", "localhost", "127.0.0.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """The public roots (PEM), the pods' CA, and the admission port's certificate with its CA (None: it is mounted)."""
+
+    roots: bytes
+    pods: Live
+    admission: Admission
+    admission_authority: Live | None
+
+    def published(self) -> bytes:
+        """Every CA that pods have to trust, PEM; the signing one first."""
+        return pem(self.pods.rotation.published)
+
+    def bundle(self) -> bytes:
+        """The trust bundle: what injected pods trust instead of their image's list."""
+        return self.roots + self.published()
+
+    async def look(self) -> None:
+        """Takes over what has changed, each by itself."""
+        await self.pods.look()
+        if self.admission_authority is not None:
+            await self.admission_authority.look()
+        await self.admission.look()
+
+    async def keep(self) -> None:
+        """Looks for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    def measure(self, metrics: Metrics) -> None:
+        """Shows when each certificate ends; one that does not exist never does."""
+        expiry = "certificate_expiry_timestamp_seconds"
+        metrics.watch(expiry, lambda: self.pods.rotation.signing.expires_at, "ca")
+        metrics.watch(expiry, self._next_expires_at, "next-ca")
+        metrics.watch(expiry, lambda: self.admission.expires_at, "admission")
+
+    def _next_expires_at(self) -> float:
+        waiting = self.pods.rotation.next
+        return waiting.authority.expires_at if waiting else math.nan
+
+
+def open_certificates(
+    settings: Settings, hosts: Collection[str], shelf: Shelf, leads: Callable[[], bool] = lambda: True
+) -> Certificates:
+    """Reads, and makes where they are missing, the CAs and the admission certificate. Blocks; raises SettingsError.
+
+    `leads`: whether this replica is the one that lets time pass for all.
+    """
+    pods = pods_keeper(settings, hosts, shelf)
+    live = Live(pods, pods.open(), leads)
+    own = admission_keeper(settings, shelf)
+    roots = public_roots()
+    if own is None:
+        return Certificates(
+            roots, live, Admission(MountedCertificate(settings.tls.directory / mounted.ADMISSION)), None
+        )
+    authority = Live(own, own.open(), leads)
+    return Certificates(roots, live, Admission(OwnCertificate(authority, own.hosts)), authority)
