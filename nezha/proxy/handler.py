@@ -122,6 +122,7 @@ class Handler:
             await self._store.remove(key)
         if not keys:
             self._store.raise_epoch(bucket)
+        await self._store.written()
 
     # -- a read
 

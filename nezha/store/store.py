@@ -7,6 +7,7 @@ The live form of a version (`Stored`) belongs to the event loop; what blocks run
 is `upkeep`'s to mend; to callers it is a miss, or bytes that are not stored.
 """
 
+import asyncio
 import errno
 import os
 import time
@@ -33,6 +34,7 @@ from nezha.store.versions import Versions
 
 INLINE_BYTES = 32 << 10  # smaller extents live in the index row
 _VARIANTS_MAX = 8
+_WRITTEN_SECONDS = 5.0
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # what is wrong with the volume, and not with the settings
 
 
@@ -256,6 +258,13 @@ class Store:
         body_bytes = sum(version.body_bytes for version in versions)
         self._replace(key, versions, [])
         return body_bytes
+
+    async def written(self) -> None:
+        """Returns when the index says what was dropped or raised before, so that a crash does not undo it.
+
+        An index that takes no writes is not waited for much longer than a request can be.
+        """
+        await asyncio.wait({self._threads.write_soon(int)}, timeout=_WRITTEN_SECONDS)
 
     def _replace(self, key: str, before: Sequence[Stored], after: list[Stored]) -> None:
         for old in self._versions.replace(key, before, after):

@@ -1,0 +1,102 @@
+"""Runs the product as users do: `nezha` as a process of its own, its log read as it comes."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.rawclient import RawClient
+
+SECONDS = 20.0
+
+
+def document(directory: Path, *origins: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
+    """A settings file's content; `sections` are merged into it."""
+    tree: dict[str, Any] = {
+        "cache": {"listen": "127.0.0.1:0", "directory": str(directory / "cache"), "size": "1GiB", "min_free": 0},
+        "admission": {"listen": "127.0.0.1:0"},
+        "tls": {"directory": str(directory / "tls")},
+        "origins": list(origins),
+    }
+    for name, section in sections.items():
+        tree[name] = {**tree.get(name, {}), **section}
+    return tree
+
+
+def written(directory: Path, tree: object) -> Path:
+    path = directory / "nezha.yaml"
+    path.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "nezha", *map(str, arguments)]
+
+
+def clean(environment: Mapping[str, str] | None) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("NEZHA_")}
+    return {**own, **(environment or {})}
+
+
+@dataclass
+class Serving:
+    """A running `nezha serve`, whose log is read as it comes."""
+
+    process: asyncio.subprocess.Process
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    errors: str = ""
+
+    async def event(self, name: str) -> dict[str, Any]:
+        """The next log line with this event."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            while raw := await self.process.stdout.readline():
+                self.lines.append(json.loads(raw))
+                if self.lines[-1]["event"] == name:
+                    return self.lines[-1]
+        raise AssertionError(f"no event {name}: {self.lines}")
+
+    async def client(self) -> RawClient:
+        return await RawClient.open("127.0.0.1", self.lines[0]["cache_port"])
+
+    async def metric(self, name: str) -> float:
+        """The value of a metric without labels, as Prometheus would scrape it."""
+        async with await self.client() as client:
+            page = (await client.get("/metrics", "nezha")).body.decode()
+        (value,) = [line.split()[1] for line in page.splitlines() if line.startswith(f"{name} ")]
+        return float(value)
+
+    async def end(self) -> int:
+        """Reads the rest of the log; the exit code."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        async with asyncio.timeout(SECONDS):
+            self.lines += [json.loads(raw) async for raw in self.process.stdout]
+            self.errors += (await self.process.stderr.read()).decode()
+            return await self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(directory: Path, *origins: Mapping[str, Any], **sections: Any) -> AsyncIterator[Serving]:
+    """Runs it until it is ready; where it has not ended by itself it is killed."""
+    path = await asyncio.to_thread(written, directory, document(directory, *origins, **sections))
+    process = await asyncio.create_subprocess_exec(
+        *command("serve", "--config", path), env=clean(None), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    serving = Serving(process)
+    try:
+        await serving.event("ready")
+        yield serving
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await serving.end()
