@@ -6,7 +6,7 @@ by a restart, and a template that differs from what its owner wrote multiplies n
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, assert_never
 
 from nezha.admission import trust
 from nezha.admission.aliases import Merge, merge, wanted
@@ -76,15 +76,18 @@ def inject(pod: Json, rules: Rules, target: Target) -> Outcome:
         return Untouched("it is a mirror pod: the kubelet runs it from a file, whatever stands here")
     if labels.get(_OWN[0]) == _OWN[1]:
         return Untouched("it is one of Nezha's own pods")
-    match _selected(metadata, rules):
+    selected = _selected(metadata, rules)
+    match selected:
         case None:
             return Untouched(f"no rule matches its labels, and it has no annotation {INJECT}")
         case OptedOut():
             return Untouched(f"it is opted out by {INJECT}")
         case Unknown(name):
             return _passed("unsuitable", name, f"{INJECT} names the rule {name!r}, which is not there")
-        case Rule() as rule:
-            return _follow(rule, spec, metadata, target)
+        case Rule():
+            return _follow(selected, spec, metadata, target)
+        case _:
+            assert_never(selected)
 
 
 def _selected(metadata: Json, rules: Rules) -> Rule | Unknown | OptedOut | None:

@@ -26,7 +26,7 @@ def proxied(containers: Iterable[Container], names: Sequence[str]) -> Iterator[s
         if bare:
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
             which = " and ".join(exceptions) or "NO_PROXY"
-            yield f"container {container.name}: {proxy} is set, and {which} leaves out {bare[0]}{more}"
+            yield f"container {container.name}: sets {proxy} without {bare[0]}{more} in {which}"
 
 
 def untrusting(containers: Iterable[Container], volumes: Sequence[Json], source: Trust, kind: trust.Wish) -> list[str]:

@@ -21,7 +21,7 @@ _Found = bytes | str | None
 
 
 class Rulebook:
-    """Follows one file from `open` to `close`."""
+    """Follows one file: `read`, then `follow`, until `close`."""
 
     def __init__(self, path: Path, metrics: Metrics, every_seconds: float = EVERY_SECONDS) -> None:
         self.rules: Rules = ()
@@ -33,41 +33,45 @@ class Rulebook:
         self._seen: _Found = "nothing was read yet"
         self._tasks = Tasks()
 
-    async def open(self) -> None:
-        """Reads the rules, and follows them from now on."""
+    async def read(self) -> None:
+        """Reads the rules for the first time."""
         await self._look()
-        self._tasks.start(self._follow(), "rulebook")
+
+    def follow(self) -> None:
+        """Tells what was read, and follows the file from now on."""
+        self._tell()
+        self._tasks.start(self._watch(), "rulebook")
 
     async def close(self) -> None:
         """Stops following."""
         await self._tasks.cancel()
 
-    async def _follow(self) -> None:
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._every_seconds)
-            await self._look()
+            if await self._look():
+                self._tell()
 
-    async def _look(self) -> None:
-        """Takes the file's text where it is another than before."""
+    async def _look(self) -> bool:
+        """Takes the file's text; whether it is another than before."""
         found = await asyncio.to_thread(_read, self._path)
         if found == self._seen:
-            return
+            return False
         self._seen = found
         try:
             self.rules = await asyncio.to_thread(_parse, found)
             self.problem = None
         except SettingsError as error:
             self.problem = "; ".join(str(error).splitlines())
-            log.warn("rules_refused", file=str(self._path), message=self.problem, kept=len(self.rules))
-        else:
-            self._tell(found)
         self._metrics.set("rules_current", self.problem is None)
+        return True
 
-    def _tell(self, found: _Found) -> None:
-        if found is None:
-            log.event(
-                "no_rules", file=str(self._path), message="the file is not there: pods are injected by annotation"
-            )
+    def _tell(self) -> None:
+        if self.problem is not None:
+            log.warn("rules_refused", file=str(self._path), message=self.problem, kept=len(self.rules))
+            return
+        if self._seen is None:
+            log.event("no_rules", file=str(self._path), message="no such file: no label is looked at")
         else:
             log.event("rules_read", file=str(self._path), rules=len(self.rules))
         for rule in self.rules:
