@@ -5,8 +5,9 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nezha import __version__, log
 from nezha.errors import NezhaError, SettingsError
@@ -14,6 +15,9 @@ from nezha.loading import load
 from nezha.routes import make_routes
 from nezha.settings import Settings
 from nezha.units import parse_size
+
+if TYPE_CHECKING:
+    from nezha.pki.keeper import Keeper
 
 _DEFAULT = "/etc/nezha/nezha.yaml"
 _SHOWN = ("aiohttp", "uvloop", "diskcache", "cryptography", "h11", "awscrt", "pydantic", "prometheus-client")
@@ -38,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the cache port and the admission port")
-    serve.add_argument("--config", type=Path, default=None, help=f"settings (NEZHA_CONFIG, else {_DEFAULT})")
+    _add_config(serve)
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check-config", help="validate settings; print what is served and aliased")
@@ -51,8 +55,30 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     demo.set_defaults(run=_demo)
 
+    _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=None, help=f"settings (NEZHA_CONFIG, else {_DEFAULT})")
+
+
+def _add_ca(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    show = commands.add_parser("show", help="which CAs there are, for what, until when")
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show.set_defaults(run=_ca_show)
+    rotate = commands.add_parser("rotate", help="let another key sign: trusted first, used after tls.overlap")
+    rotate.add_argument("--now", action="store_true", help="let it sign at once; lists the pods that do not trust it")
+    rotate.set_defaults(run=_ca_rotate)
+    revoke = commands.add_parser("revoke", help="take a CA out of the trust bundle; another signs at once")
+    revoke.add_argument("--id", help="which, as `nezha ca show` calls it (else the one that signs)")
+    revoke.set_defaults(run=_ca_revoke)
+    for command in (rotate, revoke):
+        command.add_argument("use", nargs="?", choices=("pods", "admission"), default="pods", help="whose CA (pods)")
+    for command in (show, rotate, revoke):
+        _add_config(command)
 
 
 def _size(text: str) -> int:
@@ -74,10 +100,14 @@ def _read(path: Path) -> Settings:
         raise SettingsError(f"{path}: {error}") from error
 
 
+def _configured(options: argparse.Namespace) -> Settings:
+    return _read(options.config or Path(os.environ.get("NEZHA_CONFIG") or _DEFAULT))
+
+
 def _serve(options: argparse.Namespace) -> int:
     from nezha.server import RUNNERS, prepare, serve
 
-    settings = _read(options.config or Path(os.environ.get("NEZHA_CONFIG") or _DEFAULT))
+    settings = _configured(options)
     stop_log = log.configure(settings.log.level, is_access_logged=settings.log.access)
     try:
         if not settings.origins:
@@ -107,6 +137,47 @@ def _demo(options: argparse.Namespace) -> int:
     from nezha.demo.command import run
 
     return run(options.size, options.rate, as_json=options.json)
+
+
+def _ca_show(options: argparse.Namespace) -> int:
+    from nezha.pki import command
+
+    keepers = _keepers(options)
+    if options.json:
+        print(json.dumps(command.describe(keepers)))
+    else:
+        print(*command.show(keepers), sep="\n")
+    return 0
+
+
+def _ca_rotate(options: argparse.Namespace) -> int:
+    from nezha.pki import command
+
+    for line in command.rotate(_keeper(options), None, at_once=options.now):
+        print(line)
+    return 0
+
+
+def _ca_revoke(options: argparse.Namespace) -> int:
+    from nezha.pki import command
+
+    for line in command.revoke(_keeper(options), None, options.id):
+        print(line)
+    return 0
+
+
+def _keepers(options: argparse.Namespace) -> "Mapping[str, Keeper | None]":
+    from nezha.pki.certificates import keepers, shelf_of
+
+    settings = _configured(options)
+    return keepers(settings, make_routes(settings).names, shelf_of(settings))
+
+
+def _keeper(options: argparse.Namespace) -> "Keeper":
+    keeper = _keepers(options)[options.use]
+    if keeper is None:
+        raise SettingsError("tls.directory: the admission certificate is mounted: rotate it where it is made")
+    return keeper
 
 
 def _version(_: argparse.Namespace) -> int:

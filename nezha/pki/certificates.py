@@ -29,6 +29,11 @@ def shelf_of(settings: Settings) -> Shelf:
     return Directory(settings.tls.directory)
 
 
+def keepers(settings: Settings, hosts: Collection[str], shelf: Shelf) -> dict[str, Keeper | None]:
+    """The keepers by use; None where the certificate is made elsewhere."""
+    return {"pods": pods_keeper(settings, hosts, shelf), "admission": admission_keeper(settings, shelf)}
+
+
 def pods_keeper(settings: Settings, hosts: Collection[str], shelf: Shelf) -> Keeper:
     """The keeper of the CA that pods trust, for the configured `hosts`."""
     directory = settings.tls.directory
@@ -75,10 +80,10 @@ class Certificates:
             await self.admission_authority.look()
         await self.admission.look()
 
-    async def keep(self) -> None:
-        """Looks for ever."""
+    async def keep(self, seconds: float = LOOK_SECONDS) -> None:
+        """Looks for ever, that often."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(seconds)
             await self.look()
 
     def measure(self, metrics: Metrics) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nezha.pki.authority import Authority, issue
 from nezha.pki.contexts import server_context
 from nezha.pki.keeper import load_or_create
+from nezha.pki.rotation import Rotation
 
 
 def serving(directory: Path, names: Sequence[str]) -> ssl.SSLContext:
@@ -63,3 +64,9 @@ def forge(
             builder = builder.add_extension(extension.value, extension.critical)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(authority.key, hashes.SHA256())
+
+
+def ids(rotation: Rotation) -> tuple[str, str | None, list[str]]:
+    """The CA that signs, the one that waits, and those that signed."""
+    waiting = rotation.next
+    return rotation.signing.id, waiting.authority.id if waiting else None, [old.id for old in rotation.retired]

@@ -366,5 +366,7 @@ def test_a_certificate_of_tomorrow_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "tls").write_text("")
-    with pytest.raises(SettingsError, match=rf"^tls\.directory: {tmp_path}/tls: Not a directory: the directory must be"):
+    with pytest.raises(
+        SettingsError, match=rf"^tls\.directory: {tmp_path}/tls: Not a directory: the directory must be"
+    ):
         load_or_create(tmp_path / "tls", NAMES)
