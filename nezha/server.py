@@ -20,6 +20,9 @@ import uvloop
 from aiohttp import web
 
 from nezha import log
+from nezha.admission.handler import Webhook
+from nezha.admission.rulebook import Rulebook
+from nezha.admission.target import Aim, Standing, Surroundings
 from nezha.errors import SettingsError, StoreError
 from nezha.metrics import Metrics
 from nezha.pki.certificates import Certificates, open_certificates, shelf_of
@@ -40,6 +43,7 @@ from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
 from nezha.tasks import Tasks
+from nezha.units import shortest_ip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Server:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
+        self._rulebook = Rulebook(prepared.settings.admission.rules_file, self.metrics)
         self.is_draining = False
         self.cache_port = 0
         self.admission_port = 0
@@ -117,6 +122,7 @@ class Server:
             admission_port=self.admission_port,
             hosts=len(self._prepared.routes.hosts),
         )
+        self._rulebook.follow()
 
     def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
@@ -136,15 +142,32 @@ class Server:
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
     async def _open_admission(self, stack: AsyncExitStack) -> None:
-        application = web.Application()
-        application.router.add_get("/healthz", _healthz)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=5)
+        aim = self._aim(self._surroundings())
+        await self._rulebook.read()
+        stack.push_async_callback(self._rulebook.close)
+        self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
+        webhook = Webhook(lambda: self._rulebook.rules, aim.at, self.metrics, lambda _: None)
+        runner = web.AppRunner(webhook.application(), access_log=None, shutdown_timeout=5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = self._settings.admission.listen
         site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.certificates.admission.context)
         await site.start()
         self.admission_port = runner.addresses[0][1]
+
+    def _surroundings(self) -> Surroundings:
+        """What is known without a cluster: the settings' own address, and that the bundle is there."""
+        address = self._settings.admission.address
+        return Standing(() if address == "auto" else (address,))
+
+    def _aim(self, surroundings: Surroundings) -> Aim:
+        return Aim(
+            hosts=tuple(name for name in self._prepared.routes.names if not shortest_ip(name)),
+            dialects=frozenset(origin.dialect for origin in self._settings.origins),
+            wants_trust=self._settings.admission.trust,
+            surroundings=surroundings,
+            is_ready=lambda: False not in self._readiness().values(),
+        )
 
     async def _drain(self, listener: Listener) -> None:
         await listener.drain(self._left())
@@ -156,8 +179,9 @@ class Server:
         """Seconds of the grace time that are left: one for responses and fills together."""
         return max(0.0, self._drained_at - time.monotonic())
 
-    def _readiness(self) -> dict[str, bool]:
-        return {"not draining": not self.is_draining, "listening": self.cache_port != 0}
+    def _readiness(self) -> dict[str, bool | str]:
+        facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}
+        return facts | ({"rules kept as they were": self._rulebook.problem} if self._rulebook.problem else {})
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""
@@ -173,10 +197,6 @@ class Server:
         log.event("draining", seconds=self._settings.cache.drain)
         await self._closing.aclose()
         log.event("stopped", seconds=round(time.monotonic() - started, 3))
-
-
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
 
 
 @contextmanager
