@@ -43,14 +43,14 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
 
 
 def test_an_unknown_key_like_no_other_is_told_with_all_that_are_known() -> None:
-    assert problems("tls: {zzz: }\nwho: ") == [
-        "tls.zzz: unknown key; known are directory, secret",
+    assert problems("log: {zzz: }\nwho: ") == [
+        "log.zzz: unknown key; known are level, access",
         "who: unknown key; known are cache, admission, tls, log, origins",
     ]
 
 
 def test_a_key_with_a_line_break_leaves_one_line_per_problem() -> None:
-    assert problems('tls: {"zzz\\n": 1}') == ["tls.'zzz\\n': unknown key; known are directory, secret"]
+    assert problems('log: {"zzz\\n": 1}') == ["log.'zzz\\n': unknown key; known are level, access"]
 
 
 def test_all_problems_are_told_at_once_each_with_its_path() -> None:
@@ -210,8 +210,8 @@ origins:
   - {name: b, dialect: http, hosts: ["a.org:8080"]}
   - {name: c, dialect: http, hosts: [c.org, B.ORG]}
 """
-    assert problems(text, NEZHA_TLS__X="") == [
-        "NEZHA_TLS__X: unknown key; known are directory, secret",
+    assert problems(text, NEZHA_LOG__X="") == [
+        "NEZHA_LOG__X: unknown key; known are level, access",
         "origins[2].hosts[1]: b.org is served by origins[0] (a) already, and cannot be by c too",
     ]
 
