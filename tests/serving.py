@@ -63,8 +63,13 @@ class Serving:
                     return self.lines[-1]
         raise AssertionError(f"no event {name}: {self.lines}")
 
+    @property
+    def ready(self) -> dict[str, Any]:
+        """The line that tells the ports."""
+        return next(line for line in self.lines if line["event"] == "ready")
+
     async def client(self) -> RawClient:
-        return await RawClient.open("127.0.0.1", self.lines[0]["cache_port"])
+        return await RawClient.open("127.0.0.1", self.ready["cache_port"])
 
     async def metric(self, name: str) -> float:
         """The value of a metric without labels, as Prometheus would scrape it."""
