@@ -17,6 +17,7 @@ from nezha.settings import Settings
 from nezha.units import parse_size
 
 if TYPE_CHECKING:
+    from nezha.pki.command import Injected
     from nezha.pki.keeper import Keeper
 
 _DEFAULT = "/etc/nezha/nezha.yaml"
@@ -153,7 +154,7 @@ def _ca_show(options: argparse.Namespace) -> int:
 def _ca_rotate(options: argparse.Namespace) -> int:
     from nezha.pki import command
 
-    for line in command.rotate(_keeper(options), None, at_once=options.now):
+    for line in command.rotate(_keeper(options), _injected(), at_once=options.now):
         print(line)
     return 0
 
@@ -161,16 +162,17 @@ def _ca_rotate(options: argparse.Namespace) -> int:
 def _ca_revoke(options: argparse.Namespace) -> int:
     from nezha.pki import command
 
-    for line in command.revoke(_keeper(options), None, options.id):
+    for line in command.revoke(_keeper(options), _injected(), options.id):
         print(line)
     return 0
 
 
 def _keepers(options: argparse.Namespace) -> "Mapping[str, Keeper | None]":
-    from nezha.pki.certificates import keepers, shelf_of
+    from nezha.kube.shelves import command_shelf
+    from nezha.pki.certificates import keepers
 
     settings = _configured(options)
-    return keepers(settings, make_routes(settings).names, shelf_of(settings))
+    return keepers(settings, make_routes(settings).names, command_shelf(settings))
 
 
 def _keeper(options: argparse.Namespace) -> "Keeper":
@@ -178,6 +180,15 @@ def _keeper(options: argparse.Namespace) -> "Keeper":
     if keeper is None:
         raise SettingsError("tls.directory: the admission certificate is mounted: rotate it where it is made")
     return keeper
+
+
+def _injected() -> "Injected | None":
+    """How the pods that a rotation leaves behind are found; None outside a cluster."""
+    from nezha.kube.client import Client, credentials
+    from nezha.kube.injected import injected_before
+
+    found = credentials()
+    return None if found is None else lambda seconds: injected_before(Client(*found), seconds)
 
 
 def _version(_: argparse.Namespace) -> int:

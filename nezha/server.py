@@ -24,8 +24,11 @@ from nezha.admission.handler import Webhook
 from nezha.admission.rulebook import Rulebook
 from nezha.admission.target import Aim, Standing, Surroundings
 from nezha.errors import SettingsError, StoreError
+from nezha.kube.actor import Cluster, is_in_cluster
+from nezha.kube.publication import Published
+from nezha.kube.shelves import server_shelf
 from nezha.metrics import Metrics
-from nezha.pki.certificates import Certificates, open_certificates, shelf_of
+from nezha.pki.certificates import Certificates, open_certificates
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
@@ -54,14 +57,17 @@ class Prepared:
     routes: Routes
     certificates: Certificates
     contexts: dict[Path | None, ssl.SSLContext]
+    cluster: Cluster | None
 
 
 def prepare(settings: Settings) -> Prepared:
     """Reads and makes keys, certificates and routes. Raises SettingsError."""
     routes = make_routes(settings)
-    certificates = open_certificates(settings, routes.names, shelf_of(settings))
+    cluster = Cluster(settings.admission) if is_in_cluster() else None
+    leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
+    certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
     contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
-    return Prepared(settings, routes, certificates, contexts)
+    return Prepared(settings, routes, certificates, contexts, cluster)
 
 
 def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
@@ -109,6 +115,11 @@ class Server:
             keeping = Tasks()
             stack.push_async_callback(keeping.cancel)
             keeping.start(self._prepared.certificates.keep(), "certificates")
+            if (cluster := self._prepared.cluster) is not None:
+                published = Published(self._prepared.certificates)
+                published.subscribe(cluster.wake)
+                cluster.open(published)
+                stack.push_async_callback(cluster.close)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
             with _port("admission", settings.admission.listen):
@@ -142,11 +153,14 @@ class Server:
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
     async def _open_admission(self, stack: AsyncExitStack) -> None:
-        aim = self._aim(self._surroundings())
+        cluster = self._prepared.cluster
+        aim = self._aim(cluster or self._surroundings())
         await self._rulebook.read()
         stack.push_async_callback(self._rulebook.close)
         self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
-        webhook = Webhook(lambda: self._rulebook.rules, aim.at, self.metrics, lambda _: None)
+        webhook = Webhook(
+            lambda: self._rulebook.rules, aim.at, self.metrics, cluster.notify if cluster else lambda _: None
+        )
         runner = web.AppRunner(webhook.application(), access_log=None, shutdown_timeout=5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -181,11 +195,13 @@ class Server:
 
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}
-        return facts | ({"rules kept as they were": self._rulebook.problem} if self._rulebook.problem else {})
+        notes = {"rules kept as they were": self._rulebook.problem} if self._rulebook.problem else {}
+        return {**facts, **notes, **(self._prepared.cluster.problems() if self._prepared.cluster else {})}
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""
-        if peer == self._settings.admission.address:
+        cluster = self._prepared.cluster
+        if peer == self._settings.admission.address or (cluster and peer in cluster.addresses()):
             return True
         return peer == own and port in {self.cache_port, self.admission_port}
 

@@ -7,7 +7,7 @@ known stays known, and nothing of this stops a request or the process.
 import asyncio
 import socket
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,16 @@ _GOODBYE_SECONDS = 2.0
 class Cluster:
     """The `Surroundings` of the webhook in a cluster. Made and used on one event loop, from `open` to `close`."""
 
-    def __init__(
-        self, settings: AdmissionSettings, publish: Callable[[], Publication], kubeconfig: Path | None = None
-    ) -> None:
+    def __init__(self, settings: AdmissionSettings, kubeconfig: Path | None = None) -> None:
         name, _, namespace = settings.service.partition(".")
         self._settings = settings
-        self._publish = publish
+        self._publish: Callable[[], Publication] | None = None
         self._client = Client(kubeconfig)
         self._tasks = Tasks()
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(self._client, namespace, identity, self.wake)
         self._service = ServiceAddresses(self._client, namespace, name, self.wake)
-        self._caller = Caller(self._client, lambda: publish().webhook, self.wake)
+        self._caller = Caller(self._client, lambda: self._published().webhook, self.wake)
         self._notices = Notices(self._client, identity)
         self._distribution: Distribution | None = None
         self._undecided: str | None = "not decided yet how it is distributed"
@@ -72,12 +70,11 @@ class Cluster:
 
     # -- what others ask
 
-    @property
     def is_leader(self) -> bool:
         """Whether this replica writes for all."""
         return self._lease.is_leader
 
-    def problems(self) -> Mapping[str, str]:
+    def problems(self) -> dict[str, str]:
         """What is not in order, by part; none of it keeps the cache from serving."""
         mirrors = self._distribution.mirrors if self._distribution else ()
         found = {
@@ -95,8 +92,9 @@ class Cluster:
 
     # -- life
 
-    def open(self) -> None:
-        """Begins to follow and to write. Nothing is waited for."""
+    def open(self, publish: Callable[[], Publication]) -> None:
+        """Begins to follow, and to write what is published. Nothing is waited for."""
+        self._publish = publish
         self._start(self._election.run(), "lease")
         self._start(self._caller.mirror.run(), "webhook-configuration")
         self._start(self._calls.run(), "webhook-configuration-writer")
@@ -122,7 +120,7 @@ class Cluster:
         delays = Backoff()
         while self._distribution is None:
             try:
-                self._distribution = await distribution.choose(self._client, self._publish, self.wake)
+                self._distribution = await distribution.choose(self._client, self._published, self.wake)
             except ClusterError as error:
                 self._undecided = str(error)
                 await asyncio.sleep(delays.next())
@@ -131,6 +129,10 @@ class Cluster:
         for mirror in self._distribution.mirrors:
             self._start(mirror.run(), "trust-mirror")
         self._start(self._spread.run(), "trust-writer")
+
+    def _published(self) -> Publication:
+        assert self._publish is not None, "not open yet"
+        return self._publish()
 
     async def _distribute(self) -> None:
         if self._distribution is not None:

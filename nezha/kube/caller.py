@@ -20,9 +20,10 @@ class Caller:
         self.mirror = Mirror(client, selection, lambda found: found, on_change)
 
     async def step(self) -> None:
-        """Writes the bundle where another stands. Raises ClusterError."""
+        """Writes the bundle where another stands, unless there is none to write. Raises ClusterError."""
         found = self.mirror.objects.get(("", WEBHOOK_CONFIGURATION))
-        if found is not None and (operations := repair(found, self._bundle())):
+        bundle = self._bundle()
+        if found and bundle and (operations := repair(found, bundle)):
             await self._client.patch(WEBHOOK.path(name=WEBHOOK_CONFIGURATION), operations)
 
 

@@ -26,6 +26,7 @@ REQUEST_SECONDS = 10.0
 WATCH_SECONDS = 240
 """How long the API server holds a watch open before it ends it."""
 
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _WHOLE = aiohttp.ClientTimeout(REQUEST_SECONDS)
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _SILENCE_SECONDS = 30
@@ -43,6 +44,16 @@ class ClusterError(NezhaError):
 def is_in_cluster() -> bool:
     """Whether this process runs in a pod with a service account."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.exists()
+
+
+def credentials() -> tuple[Path | None] | None:
+    """What a command that a person runs uses: a `Client`'s arguments, or None where there is no cluster.
+
+    KUBECONFIG is the operator's and comes first; a server never looks at it.
+    """
+    if (named := os.environ.get("KUBECONFIG", "").partition(os.pathsep)[0]) != "":
+        return (Path(named),)
+    return (None,) if is_in_cluster() else None
 
 
 class Client:
@@ -71,6 +82,10 @@ class Client:
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Object:
         """One object, or one page of a list."""
         return await self._call(_Request("GET", path, query))
+
+    async def list_metadata(self, path: str, query: Mapping[str, str | int]) -> Object:
+        """One page of a list without specs and data: nothing is read that need not be."""
+        return await self._call(_Request("GET", path, query, accept=_METADATA))
 
     async def create(self, path: str, body: Object) -> Object:
         """Makes an object in the collection `path`; 409 where its name is taken."""
@@ -118,7 +133,7 @@ class Client:
     async def _answer(self, request: "_Request") -> "AsyncIterator[RESTResponse]":
         """A good answer's head, with its body still to come; errors on the way are translated here, once."""
         what = f"{request.method} {request.path}"
-        headers = {"Accept": "application/json", "Content-Type": request.kind}
+        headers = {"Accept": request.accept, "Content-Type": request.kind}
         try:
             api = await self._api()
             sent = await api.param_serialize(
@@ -147,6 +162,7 @@ class _Request:
     query: Mapping[str, str | int] | None = None
     body: Any = None
     kind: str = "application/json"
+    accept: str = "application/json"
     timeout: aiohttp.ClientTimeout = _WHOLE
 
 

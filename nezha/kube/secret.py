@@ -7,7 +7,8 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Collection, Coroutine, Mapping
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,26 +19,37 @@ from nezha.pki.shelf import Shelved
 
 T = TypeVar("T")
 
+READ_SECONDS = 5.0
+"""How often the Secret is read at most, however often one looks."""
+
 
 class SecretShelf:
     """`pki.shelf.Shelf` in a cluster. Every call blocks: for a thread without a loop."""
 
-    def __init__(self, namespace: str, name: str, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self, namespace: str, name: str, kubeconfig: Path | None = None, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._namespace = namespace
         self._name = name
         self._path = SECRET.path(namespace, name)
         self._kubeconfig = kubeconfig
+        self._now = now
+        self._held: tuple[float, Mapping[str, bytes]] | None = None
 
     def place(self, name: str) -> str:
         """As `Shelf.place`."""
         return f"tls.secret: {self._namespace}/{self._name}: {name}"
 
     def load(self, names: Collection[str]) -> Shelved:
-        """As `Shelf.load`."""
-        return _shelved(self._decode(self._run(self._get())), names)
+        """As `Shelf.load`. What was read some seconds ago counts as read now: `save` compares with the Secret."""
+        now = self._now()
+        if self._held is None or now - self._held[0] >= READ_SECONDS:
+            self._held = now, self._decode(self._run(self._get()))
+        return _shelved(self._held[1], names)
 
     def save(self, files: Mapping[str, bytes | None], expected: str) -> str:
         """As `Shelf.save`."""
+        self._held = None
         return self._run(self._save(files, expected))
 
     async def _get(self) -> Object:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from nezha.errors import SettingsError
 from nezha.metrics import Metrics
 from nezha.pki import mounted
 from nezha.pki.admission import Admission, MountedCertificate, OwnCertificate
@@ -16,17 +15,10 @@ from nezha.pki.bundle import pem, public_roots
 from nezha.pki.keeper import ADMISSION, PODS, Keeper
 from nezha.pki.live import Live
 from nezha.pki.record import Names
-from nezha.pki.shelf import Directory, Shelf
+from nezha.pki.shelf import Shelf
 from nezha.settings import Settings
 
 LOOK_SECONDS = 1.0
-
-
-def shelf_of(settings: Settings) -> Shelf:
-    """Where the CAs are kept. Raises SettingsError."""
-    if settings.tls.secret is not None:
-        raise SettingsError("tls.secret: not built yet: leave it out, and keep the CA in tls.directory")
-    return Directory(settings.tls.directory)
 
 
 def keepers(settings: Settings, hosts: Collection[str], shelf: Shelf) -> dict[str, Keeper | None]:

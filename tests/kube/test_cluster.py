@@ -40,7 +40,7 @@ class Scene:
     def __init__(self, server: ApiServer, kubeconfig: Path, **settings: Any) -> None:
         self.server = server
         self.published = FIRST
-        self.cluster = Cluster(AdmissionSettings(**settings), lambda: self.published, kubeconfig)
+        self.cluster = Cluster(AdmissionSettings(**settings), kubeconfig)
 
     async def until(self, is_so: Callable[[], object]) -> None:
         """Until that is so, or too late; the problems are told."""
@@ -60,7 +60,7 @@ async def scene(server: ApiServer, directory: Path, **settings: Any) -> AsyncIte
     """A cluster part that has begun, in a cluster with Nezha's Service."""
     service(server, ["10.96.0.7"])
     made = Scene(server, await asyncio.to_thread(server.kubeconfig, directory), **settings)
-    made.cluster.open()
+    made.cluster.open(lambda: made.published)
     try:
         yield made
     finally:
@@ -219,7 +219,7 @@ async def test_nothing_is_made_in_a_namespace_that_is_being_deleted(in_namespace
 
 async def test_without_trust_in_the_settings_nothing_is_distributed(server: ApiServer, tmp_path: Path) -> None:
     async with scene(server, tmp_path, trust=False) as it:
-        await it.until(lambda: it.cluster.is_leader and not it.cluster.problems())
+        await it.until(lambda: it.cluster.is_leader() and not it.cluster.problems())
         assert server.count("GET", "/apis/certificates.*") == 0
 
 
@@ -249,19 +249,19 @@ async def test_a_configuration_that_cert_manager_keeps_is_left_alone(server: Api
 
 async def test_only_the_leader_writes_and_both_know(server: ApiServer, tmp_path: Path) -> None:
     async with scene(server, tmp_path) as first:
-        await first.until(lambda: first.cluster.is_leader)
+        await first.until(first.cluster.is_leader)
         async with scene(server, tmp_path) as second:
             second.published = replace(FIRST, bundle=pem("root", "first", "more"))
             await second.until(lambda: second.cluster.trust("any"))
-            assert not second.cluster.is_leader
+            assert not second.cluster.is_leader()
             assert (server.get(BUNDLE) or {})["spec"] == {"trustBundle": FIRST.bundle}
 
 
 async def test_the_next_replica_leads_at_once_when_the_leader_ends(server: ApiServer, tmp_path: Path) -> None:
     async with scene(server, tmp_path) as first:
-        await first.until(lambda: first.cluster.is_leader)
+        await first.until(first.cluster.is_leader)
     async with scene(server, tmp_path) as second:
-        await second.until(lambda: second.cluster.is_leader)
+        await second.until(second.cluster.is_leader)
 
 
 async def test_while_the_api_server_is_away_the_webhook_is_told_what_it_was_told_before(
@@ -328,7 +328,7 @@ async def test_the_queue_of_notices_is_bounded(server: ApiServer, tmp_path: Path
     made = Scene(server, await asyncio.to_thread(server.kubeconfig, tmp_path))
     for number in range(10_000):
         made.cluster.notify(notice(f"n{number}"))
-    made.cluster.open()
+    made.cluster.open(lambda: made.published)
     await made.until(lambda: len(events(server)) >= 3)
     await made.cluster.close()
     assert server.count("POST", f"{NAMESPACES}/jobs/events") < 300
