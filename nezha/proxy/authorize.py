@@ -13,6 +13,7 @@ from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.grants import Grants
+from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import freshened, is_same_version
@@ -78,16 +79,16 @@ class Authorizer:
         self._store = store
 
     async def permit(
-        self, ask: Ask, stored: Stored, extent: Extent | None, *, is_fresh: bool
+        self, ask: Ask, stored: Stored, extent: Extent | None, interim: Interim, *, is_fresh: bool
     ) -> Granted | Refused | Changed:
         """A live grant where the entry is fresh; else the origin's word; in an outage, what the route allows.
 
-        Raises OriginError. The caller holds a lease on `stored`.
+        `interim` gets the 1xx heads before that. Raises OriginError. The caller holds a lease on `stored`.
         """
         if is_fresh and (granted := self.granted(ask, stored, extent, time.time())) is not None:
             return granted
         try:
-            outcome = await self._ask(ask, stored)
+            outcome = await self._ask(ask, stored, interim)
         except OriginError:
             if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
                 raise
@@ -124,7 +125,7 @@ class Authorizer:
             return Granted(Permission(entry.version, extent), is_outage=True)
         return None
 
-    async def _ask(self, ask: Ask, stored: Stored) -> Granted | Refused | Changed:
+    async def _ask(self, ask: Ask, stored: Stored, interim: Interim) -> Granted | Refused | Changed:
         """Sends the caller's own request with the stored validator.
 
         The lease on `stored` was taken before: a change meanwhile does no harm to what a 304 releases.
@@ -132,7 +133,7 @@ class Authorizer:
         requested_at = time.time()
         entry = stored.entry
         more = self._condition(ask, entry)
-        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more))
+        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more), interim)
         status = answer.head.status
         if status == 304:
             if not more and not self._speaks_of(ask, answer, entry):

@@ -105,6 +105,11 @@ class Connection(asyncio.Protocol):
         if not self.is_ending:
             self.transport.write(data)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `drain` would return at once."""
+        return not self._is_full
+
     def pause_writing(self) -> None:
         self._is_full = True
 

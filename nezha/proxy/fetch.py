@@ -21,6 +21,7 @@ from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
+from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
@@ -59,13 +60,16 @@ class Fetcher:
         self._fills = fills
         self._authorizer = authorizer
 
-    async def lead(self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...]) -> Filling | Answered:
+    async def lead(
+        self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], interim: Interim
+    ) -> Filling | Answered:
         """Sends the client's request; where a version is stored in part, for its first gap only. Raises OriginError.
 
-        It runs in a task of its own: a client that leaves does not take the head from those who wait for it.
+        It runs in a task of its own: a client that leaves does not take the head from those who wait for it. So
+        `interim`, which gets the 1xx heads that come before, must neither wait nor fail.
         """
-        key = str(ask.read.key)
-        task = self._fills.own(self._lead(key, ask, stored, gaps, self._fills.lead(key, ask.span or WHOLE)))
+        lead = self._fills.lead(str(ask.read.key), ask.span or WHOLE)
+        task = self._fills.own(self._lead(ask, stored, gaps, lead, interim))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -73,25 +77,25 @@ class Fetcher:
             raise
 
     async def _lead(
-        self, key: str, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead
+        self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
         try:
-            return await self._ask_as_leader(ask, stored, gaps, lead)
+            return await self._ask_as_leader(ask, stored, gaps, lead, interim)
         finally:
-            self._fills.end(key, lead)
+            self._fills.end(str(ask.read.key), lead)
 
     async def _ask_as_leader(
-        self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead
+        self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
         requested_at = time.time()
         etag = stored.entry.fields.get("etag") if stored is not None else None
         more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
-        answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
+        answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
         if answer.head.status == 412 and "If-Match" in more:
             # The stored version is no more: the client's request goes out as it came.
             answer.abandon()
             more = {}
-            answer = await self._origins.fetch(ask.route, "GET", ask.head())
+            answer = await self._origins.fetch(ask.route, "GET", ask.head(), interim)
         asked = Span(*gaps[0]) if more else ask.span
         return await self.take(ask, answer, asked, requested_at, lead)
 

@@ -144,7 +144,7 @@ class Handler:
                 await self._pass(exchange, ask.route, reason, trace)
             case Miss(gaps, reason):
                 # Leads: the client's own request goes out, and what comes is stored.
-                outcome = await self._steps.fetcher.lead(ask, look.stored, gaps)
+                outcome = await self._steps.fetcher.lead(ask, look.stored, gaps, exchange.hint)
                 await self._follow(exchange, ask, outcome, reason, trace)
             case Serve() | Revalidate():
                 await self._permit(exchange, ask, look, trace)
@@ -157,7 +157,7 @@ class Handler:
         assert stored is not None
         with self._store.lease(stored):
             outcome = await self._steps.authorizer.permit(
-                ask, stored, look.selection(ask).extent, is_fresh=isinstance(look.decision, Serve)
+                ask, stored, look.selection(ask).extent, exchange.interim, is_fresh=isinstance(look.decision, Serve)
             )
             if isinstance(outcome, Granted):
                 await self._deliver(exchange, ask, look, outcome.permission, self._said(look, outcome, trace))

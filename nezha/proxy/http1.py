@@ -79,10 +79,18 @@ class Exchange:
 
     async def interim(self, status: int, fields: Fields) -> None:
         """Sends a 1xx head (never to HTTP/1.0, RFC 9110 15.2)."""
+        self._write_interim(status, fields)
+        await self.connection.drain()
+
+    async def hint(self, status: int, fields: Fields) -> None:
+        """The same while others wait for what follows: a client that is behind, or has left, is not waited for."""
+        if self.connection.has_room:
+            self._write_interim(status, fields)
+
+    def _write_interim(self, status: int, fields: Fields) -> None:
         if self.request.version >= (1, 1) and not self.has_started:
             self._has_continued = self._has_continued or status == 100
             self.connection.write(format_head(status, "", end_to_end(fields)))
-            await self.connection.drain()
 
     def start(self, status: int, fields: Fields, *, length: int | None, reason: str = "") -> None:
         """Gives the final head. `length`: of the body in bytes; None where only its end will tell.
