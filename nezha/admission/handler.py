@@ -14,7 +14,7 @@ from aiohttp import web
 from nezha import log
 from nezha.admission.injection import decide
 from nezha.admission.outcomes import Injected, Outcome, Passed, Stamped, Untouched
-from nezha.admission.review import LONGEST_BODY, Json, Operation, Review, parse, respond
+from nezha.admission.review import LONGEST_BODY, Json, Operation, Review, items, mapping, parse, respond
 from nezha.admission.rules import Rules
 from nezha.admission.target import Notice, Notify, Target
 from nezha.errors import ReviewError
@@ -75,6 +75,8 @@ class Webhook:
     def _answer(self, review: Review) -> bytes:
         try:
             outcome = decide(review, self._rules(), self._target(review.namespace))
+            if isinstance(outcome, Passed) and not review.is_dry_run:
+                self._notify(_notice(review, outcome))
         except ReviewError:
             raise
         except Exception as error:  # noqa: BLE001  # our mistake is no reason to keep a pod from running
@@ -86,8 +88,6 @@ class Webhook:
         if not isinstance(outcome, Untouched):
             details = {"rule": outcome.rule, "kind": review.kind, "namespace": review.namespace}
             log.event("review", outcome=word, **details, dry_run=review.is_dry_run, warnings=list(warnings))
-        if isinstance(outcome, Passed) and not review.is_dry_run:
-            self._notify(_notice(review, outcome))
         return respond(review.uid, operations, warnings)
 
     def _refuse(self, status: int, message: str) -> web.Response:
@@ -112,8 +112,8 @@ def _told(outcome: Outcome) -> tuple[str, tuple[Operation, ...], tuple[str, ...]
 
 def _notice(review: Review, outcome: Passed) -> Notice:
     """Tells the pod, or who made it: a pod that somebody makes has neither a name nor a uid yet."""
-    metadata = review.object.get("metadata") or {}
-    owners = metadata.get("ownerReferences") or ()
+    metadata = mapping(review.object.get("metadata"), "metadata")
+    owners = items(metadata.get("ownerReferences"), "metadata.ownerReferences")
     about: Json = {"apiVersion": "v1", "kind": "Pod", **metadata}
     about = next((owner for owner in owners if owner.get("controller") is True), about)
     return Notice(
