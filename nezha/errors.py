@@ -3,11 +3,18 @@
 Outcomes that a caller can foresee are values (`semantics.decision`); an exception is what it cannot.
 """
 
+import re
+
 
 class NezhaError(Exception):
     """Anything Nezha raises on purpose: `str(error)` is one line that says what, where and what to do."""
 
     status = 500
+
+    @property
+    def word(self) -> str:
+        """The kind of error as one token, for Cache-Status and the log."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
 
 class SettingsError(NezhaError):

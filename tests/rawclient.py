@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+from tests.cache_status import check_cache_status
 from tests.faults import reset
 from tests.wire import Headers, body_framing, lookup, parse_head, read_chunked, read_head, read_sized
 
@@ -150,7 +151,7 @@ class RawClient:
         return bytes(into)
 
     async def read_head(self) -> Head:
-        """The next head, be it interim or final."""
+        """The next head, be it interim or final; its Cache-Status must be one."""
         async with asyncio.timeout(self.timeout):
             try:
                 raw = await read_head(self._reader)
@@ -159,6 +160,8 @@ class RawClient:
         if not raw:
             raise Truncated(None, b"", is_reset=self.is_reset)
         (_, status, reason), headers = parse_head(raw)
+        if (said := lookup(headers, "cache-status")) is not None:
+            check_cache_status(said)
         return Head(int(status), reason, headers, raw)
 
     async def read_body(self, head: Head, method: str = "GET") -> bytes:

@@ -51,6 +51,14 @@ def test_everything_raised_on_purpose_is_a_nezha_error_with_a_status_of_http() -
     assert {each.__base__ for each in found} == {Exception, NezhaError, OriginError, StoreError}
 
 
+def test_the_kind_of_an_error_is_one_token() -> None:
+    assert [error("a").word for error in (NezhaError, OriginError, OriginUnreachable)] == [
+        "nezha-error",
+        "origin-error",
+        "origin-unreachable",
+    ]
+
+
 def test_the_status_of_one_bad_request_is_not_that_of_the_next() -> None:
     first, second = RequestError(400, "a"), RequestError(431, "b")
     assert (first.status, second.status, RequestError.status) == (400, 431, 500)

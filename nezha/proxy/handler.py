@@ -19,7 +19,6 @@ from nezha import log
 from nezha.dialects import Pass, Read, Write
 from nezha.errors import NezhaError
 from nezha.metrics import Metrics
-from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Changed, Granted, Permission, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
@@ -84,8 +83,8 @@ class Handler:
         request = exchange.request
         if request.tls and not agrees(exchange.connection.sni, request.host):
             # RFC 9110 7.4: a connection made for one name is not used for another.
-            trace.detail = "misdirected"
-            await exchange.answer(421, "the TLS server name and the Host differ\n")
+            said = trace.fail("misdirected")
+            await exchange.answer(421, "the TLS server name and the Host differ\n", ("Cache-Status", said))
             return
         match route.dialect.classify(route.place, request):
             case Pass(reason):
@@ -102,6 +101,7 @@ class Handler:
     # -- not from the store
 
     async def _pass(self, exchange: Exchange, route: Route, reason: str, trace: Trace) -> None:
+        trace.fwd = "bypass"
         said = trace.say("pass", reason, f"fwd=bypass; detail={reason}")
         await self._steps.passthrough.forward(exchange, route, said)
 
@@ -109,6 +109,7 @@ class Handler:
         self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: Trace
     ) -> None:
         """An unsafe request: what it names is dropped before it is sent, and again after its answer."""
+        trace.fwd = "method"
         await self._invalidate(keys, bucket)
         try:
             said = trace.say("pass", "method", "fwd=method")
@@ -138,6 +139,7 @@ class Handler:
         await self._pass(exchange, ask.route, "head", trace)
 
     async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
+        trace.fwd = "miss"
         look = await self._lookout.look(ask)
         match look.decision:
             case Bypass(reason):
@@ -164,7 +166,7 @@ class Handler:
                 return
         match outcome:
             case Refused(answer):
-                await self._relay(exchange, ask, answer, "refused", trace)
+                await self._relay(exchange, ask, Answered(answer, "refused"), "stale", trace)
             case Changed(answer, requested_at):
                 # The caller leads the new version.
                 leading = await self._steps.fetcher.take_over(ask, answer, requested_at)
@@ -183,8 +185,8 @@ class Handler:
                     selection = selection_of(ask, stored, fill)
                     course = Course(stored, selection, permission, fill, said, "origin", own)
                     await self._steps.delivery.deliver(exchange, ask, course)
-            case Answered(answer, why):
-                await self._relay(exchange, ask, answer, why, trace)
+            case Answered():
+                await self._relay(exchange, ask, outcome, reason, trace)
             case unreachable:
                 assert_never(unreachable)
 
@@ -193,12 +195,17 @@ class Handler:
         course = Course(look.stored, look.selection(ask), permission, look.fill, said, "cache")
         await self._steps.delivery.deliver(exchange, ask, course)
 
-    async def _relay(self, exchange: Exchange, ask: Ask, answer: Answer, reason: str, trace: Trace) -> None:
-        """The origin's own answer goes to its client, and is nobody else's."""
-        said = trace.say("pass" if reason in _PASSING else "miss", reason, f"fwd=uri-miss; detail={reason}")
-        if 400 <= answer.head.status < 500:
-            said = "nezha; fwd=request"
-        await self._steps.passthrough.relay(exchange, ask.route, answer, said)
+    async def _relay(self, exchange: Exchange, ask: Ask, answered: Answered, fwd: str, trace: Trace) -> None:
+        """The origin's own answer goes to its client, and is nobody else's. One that permits nothing tells nothing."""
+        reason, status = answered.reason, answered.answer.head.status
+        if 400 <= status < 500:
+            said = "fwd=request"
+        elif status not in {200, 206, 304}:
+            said = "fwd=miss; detail=status"
+        else:
+            said = f"fwd={fwd}; detail={reason}"
+        said = trace.say("pass" if reason in _PASSING else "miss", reason, said)
+        await self._steps.passthrough.relay(exchange, ask.route, answered.answer, said)
 
     def _said(self, look: Look, granted: Granted, trace: Trace) -> str:
         """The Cache-Status of what the store holds, or somebody else's fill brings."""
@@ -215,12 +222,11 @@ class Handler:
 
     async def _fail(self, exchange: Exchange, error: NezhaError, trace: Trace) -> None:
         """An error before the head is an answer; after it, it can only cut the response."""
-        trace.outcome, trace.detail = "error", str(error) if isinstance(error, Cut) else type(error).__name__
+        said = trace.fail(str(error) if isinstance(error, Cut) else error.word)
         log.event("request_failed", origin=trace.origin, status=error.status, message=str(error))
         if exchange.has_started:
             self._metrics.count("cut_responses", error.reason if isinstance(error, Cut) else "origin")
             exchange.abort()
             return
         exchange.keeps_alive = exchange.keeps_alive and exchange.body.is_done
-        said = ("Cache-Status", f"nezha; fwd=miss; detail={trace.detail}")
-        await exchange.answer(error.status, f"{error}\n", said)
+        await exchange.answer(error.status, f"{error}\n", ("Cache-Status", said))

@@ -192,7 +192,8 @@ class Listener:
             exchange = Exchange(connection, self._pump, request)
             if connection.is_surplus:
                 exchange.keeps_alive = False
-                await exchange.answer(503, "too many connections\n", ("Retry-After", "1"))
+                said = ("Cache-Status", "nezha; detail=connections")
+                await exchange.answer(503, "too many connections\n", ("Retry-After", "1"), said)
             else:
                 exchange.keeps_alive = exchange.keeps_alive and not self._is_draining
                 await self._handle(exchange)
@@ -205,7 +206,12 @@ class Listener:
         log.event("bad_request", client=connection.client, status=error.status, message=str(error))
         body = f"{error}\n".encode()
         fields = Fields(
-            [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), ("Connection", "close")]
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Cache-Status", f"nezha; detail={error.word}"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+            ]
         )
         connection.write(format_head(error.status, "", fields) + body)
         await connection.drain()

@@ -52,4 +52,5 @@ class Pages:
         await exchange.end()
 
     async def _misdirected(self, exchange: Exchange) -> None:
-        await exchange.answer(421, "no configured origin has this host\n")
+        said = ("Cache-Status", "nezha; detail=unknown-host")
+        await exchange.answer(421, "no configured origin has this host\n", said)

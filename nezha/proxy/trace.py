@@ -15,12 +15,20 @@ class Trace:
     origin: str
     outcome: str = "error"  # hit | miss | partial | revalidated | stale | pass | error
     detail: str = ""
+    fwd: str = ""  # why it was forwarded, as an error may say it (RFC 9211 2.2); empty: it was not
     started: float = field(default_factory=time.perf_counter)
 
     def say(self, outcome: str, detail: str, status: str) -> str:
         """Notes the outcome, and gives the Cache-Status that goes with it (RFC 9211)."""
         self.outcome, self.detail = outcome, detail
         return f"nezha; {status}"
+
+    def fail(self, word: str) -> str:
+        """Notes an error, and gives its Cache-Status.
+
+        That of a read says `miss` whatever is stored: who was not permitted to read does not learn it.
+        """
+        return self.say("error", word, f"fwd={self.fwd}; detail={word}" if self.fwd else f"detail={word}")
 
     def record(self, exchange: Exchange, metrics: Metrics) -> None:
         """Counts and logs the request at its end."""
