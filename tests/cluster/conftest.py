@@ -1,0 +1,151 @@
+"""One cluster, one Nezha in it and one origin for all tests; each test has a namespace of its own.
+
+KUBECONFIG names a cluster; without it `shared/cluster/up.sh` makes one. Images are imported into the containerd of that
+one; for a cluster elsewhere NEZHA_TEST_IMAGE and NEZHA_TEST_CLIENT name images that it can pull.
+"""
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import image
+from tests.cluster.kube import CLIENT, OPTED_IN, Kubectl, namespace, until
+from tests.cluster.scene import SPACE, Origin, deployed, origin_objects
+from tests.real.servers import missing
+
+PARTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nezha-parts"
+KUBERNETES = Path(os.environ.get("K8S_CACHE") or PARTS / "kubernetes")
+RUN = Path("/run/k8s-vm")
+SCRIPTS = (image.ROOT.parent / "shared" / "cluster", Path("/work/shared/cluster"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is here, and gives it the time that a cluster takes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """The cluster: KUBECONFIG's, the one that runs on this machine, or one that is made and ended here."""
+    os.environ["PATH"] = f"{KUBERNETES / 'bin'}:{os.environ.get('PATH', '')}"
+    if named := os.environ.get("KUBECONFIG"):
+        yield Kubectl(named)
+        return
+    if (RUN / "dir").exists():
+        yield Kubectl(f"{(RUN / 'dir').read_text().strip()}/admin.kubeconfig")
+        return
+    scripts = next((each for each in SCRIPTS if (each / "up.sh").exists()), None)
+    if scripts is None:
+        missing("KUBECONFIG is not set, and shared/cluster/up.sh is not there")
+    elif os.geteuid():
+        missing("KUBECONFIG is not set, and only root can start a cluster")
+    assert scripts is not None
+    state = tmp_path_factory.mktemp("cluster")
+    log = state / "up.log"
+    with log.open("w") as file:
+        done = subprocess.run([scripts / "up.sh", state], stdout=file, stderr=subprocess.STDOUT, check=False)
+    assert done.returncode == 0, log.read_text()[-3000:]
+    yield Kubectl(f"{state}/admin.kubeconfig")
+    subprocess.run([scripts / "down.sh", state, "--purge"], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def images(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The names of Nezha's image and of the clients'."""
+    given = os.environ.get("NEZHA_TEST_IMAGE"), os.environ.get("NEZHA_TEST_CLIENT")
+    if given[0] and given[1]:
+        yield given[0], given[1]
+        return
+    base, socket = KUBERNETES / "images" / "python.tar", RUN / "containerd.sock"
+    if not (base.exists() and socket.exists()):
+        missing("the cluster is not shared/cluster's: name its images by NEZHA_TEST_IMAGE and NEZHA_TEST_CLIENT")
+    ctr = ["ctr", "-a", str(socket), "-n", "k8s.io", "images"]
+    made = tmp_path_factory.mktemp("images")
+    names = f"localhost/nezha:test-{uuid.uuid4().hex[:8]}", CLIENT
+    image.write_image(base, made / "nezha.tar", names[0], _nezha_layers(), _NEZHA_CONFIG)
+    image.write_image(base, made / "client.tar", names[1], _client_layers(), _CLIENT_CONFIG)
+    for archive in ("nezha.tar", "client.tar"):
+        subprocess.run([*ctr, "import", "--local", made / archive], check=True, capture_output=True)
+    shutil.rmtree(made)
+    yield names
+    subprocess.run([*ctr, "rm", *names], check=True, capture_output=True)
+
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NEZHA_CONFIG = {
+    "Entrypoint": ["/usr/bin/python3", "-m", "nezha"], "Cmd": ["serve"], "User": "10001:10001",
+    "Env": [_PATH, "PYTHONPATH=/opt/nezha", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
+}  # fmt: skip
+_CLIENT_CONFIG = {
+    "Cmd": ["sleep", "3600"],
+    "Env": [_PATH, "PYTHONPATH=/opt/site:/opt/origin", "PYTHONUNBUFFERED=1", "LD_LIBRARY_PATH=/opt/lib"],
+}
+
+
+def _nezha_layers() -> list[bytes]:
+    """The dependencies, which are kept, and the code as it is."""
+    setup = (image.ROOT / "setup.cfg").read_text()
+    wanted = setup.partition("install_requires =")[2].partition("[options.packages.find]")[0]
+    lines = [line.strip() for line in wanted.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+    def fill(root: Path) -> None:
+        image.pip_install(root / "opt" / "nezha", *lines)
+
+    kept = image.kept_layer(PARTS / "images", f"nezha {lines}", fill)
+    return [kept.read_bytes(), image.layer([(image.ROOT / "nezha", "opt/nezha/nezha")])]
+
+
+def _client_layers() -> list[bytes]:
+    def fill(root: Path) -> None:
+        image.pip_install(root / "opt" / "site", "boto3<1.44")
+        image.add_program(root, "curl")
+
+    kept = image.kept_layer(PARTS / "images", "client 1: boto3<1.44, curl", fill)
+    origin = [(path, f"opt/origin/tests/{path.name}") for path in (image.ROOT / "tests").glob("*.py")]
+    return [kept.read_bytes(), image.layer(origin)]
+
+
+@pytest.fixture(scope="session")
+def origin(kubectl: Kubectl, images: tuple[str, str]) -> Iterator[Origin]:
+    """The bundled origin: a pod that serves one object and counts."""
+    kubectl.apply(*origin_objects(images[1]))
+    kubectl("-n", SPACE, "rollout", "status", "deployment/origin", "--timeout=60s")
+    yield Origin(kubectl)
+    kubectl("delete", "namespace", SPACE, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def nezha(
+    kubectl: Kubectl, images: tuple[str, str], origin: Origin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kubectl]:
+    """Nezha as `kubectl apply -k deploy/cluster-trust-bundle` installs it, with settings for the origin."""
+    with deployed(kubectl, images[0], "cluster-trust-bundle", tmp_path_factory.mktemp("deploy")):
+        yield kubectl
+
+
+@pytest.fixture
+def space(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace that has opted in."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kubectl.apply(namespace(name, **OPTED_IN))
+    until(lambda: kubectl.get("-n", name, "serviceaccount", "default"), "service account")
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def plain_space(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace that has not."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kubectl.apply(namespace(name))
+    until(lambda: kubectl.get("-n", name, "serviceaccount", "default"), "service account")
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
