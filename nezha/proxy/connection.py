@@ -177,6 +177,11 @@ class Connection(asyncio.Protocol):
         return self.is_closed or self.transport.is_closing()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it is between two requests."""
+        return self.deadline is not None and not self.inbox
+
+    @property
     def has_sent_all(self) -> bool:
         """Whether nothing waits to be taken by the client's kernel."""
         return self.is_ending or not self.transport.get_write_buffer_size()

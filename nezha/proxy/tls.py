@@ -46,7 +46,11 @@ class TlsConnection(Connection):
     def eof_received(self) -> bool:
         if not self.is_open:
             return False  # half a handshake has no answer: the transport ends
-        return super().eof_received()
+        if self._is_deaf or self.is_idle:
+            return super().eof_received()
+        # A client ends its half by close_notify (RFC 8446 6.1); one that ends TCP's has left, whatever is on its way.
+        self.abort()
+        return False
 
     def _shake(self) -> bool:
         try:
@@ -74,11 +78,11 @@ class TlsConnection(Connection):
         try:
             while data := self._tls.read(_TLS_READ):
                 self._arrived(data)
-            self.eof_received()  # close_notify
+            super().eof_received()  # close_notify
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
-            self.eof_received()
+            super().eof_received()
         except ssl.SSLError:
             self._send()
             self.abort()

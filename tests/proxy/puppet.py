@@ -53,6 +53,19 @@ class Puppet:
         self.tls.write(data)
         await self.flush()
 
+    async def notify(self) -> None:
+        """close_notify: there will be no more from this side."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        await self.flush()
+
+    async def head(self) -> bytes:
+        """A head, as it came."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += await self.read(1)
+        return head
+
     async def read(self, size: int) -> bytes:
         """Exactly `size` bytes of plain text."""
         got = b""

@@ -503,15 +503,44 @@ async def test_a_tls_client_that_has_ended_its_half_still_gets_its_answer(tmp_pa
             await puppet.handshake()
             await puppet.send(GET)
             await origin.held()
-            with pytest.raises(ssl.SSLWantReadError):
-                puppet.tls.unwrap()  # close_notify, and no FIN
-            await puppet.flush()
+            await puppet.notify()  # and no FIN
             release.set()
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += await puppet.read(1)
-            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert (await puppet.head()).startswith(b"HTTP/1.1 200 OK\r\n")
             assert await puppet.read(5000) == b"hello" * 1000
+
+
+@pytest.mark.parametrize("says_so", [True, False], ids=["close_notify", "FIN alone"])
+async def test_a_tls_client_that_has_closed_is_not_served_any_more(tmp_path: Path, says_so: bool) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=b"hello"))
+        origin.fault("/a", Fault(hold=asyncio.Event()))
+        async with running(tmp_path, web(origin)) as nezha, Puppet.open(nezha, HOST) as puppet:
+            await puppet.client.send(puppet.hello())
+            await puppet.handshake()
+            await puppet.send(request_bytes("GET", "/a", HOST, [("Cookie", "a=b")]))
+            await origin.held()
+            if says_so:
+                await puppet.notify()
+            puppet.client.send_eof()
+            await origin.gone()
+            await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 0)
+
+
+async def test_an_idle_tls_client_that_closes_is_answered_in_kind(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=b"hello"))
+        async with running(tmp_path, web(origin)) as nezha, Puppet.open(nezha, HOST) as puppet:
+            await puppet.client.send(puppet.hello())
+            await puppet.handshake()
+            await puppet.send(GET)
+            assert (await puppet.head()).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert await puppet.read(5) == b"hello"
+            await puppet.notify()
+            puppet.client.send_eof()
+            with pytest.raises(ssl.SSLZeroReturnError):  # close_notify: where TLS is cut off this is another error
+                await puppet.read(1)
+            assert await puppet.client.eof()
+            assert not puppet.client.is_reset
 
 
 async def _ends(client: RawClient) -> None:
