@@ -4,6 +4,7 @@
 set -euo pipefail
 
 PARTS="${XDG_CACHE_HOME:-$HOME/.cache}/nezha-parts"
+REPOSITORY=$(cd "$(dirname "$0")/../.." && pwd)
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
@@ -11,6 +12,7 @@ GO_LEAST=21
 main() {
   install_packages
   build_minio
+  install_clients
 }
 
 install_packages() {
@@ -22,6 +24,8 @@ install_packages() {
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)
+  has git || missing+=(git)
+  has node || missing+=(nodejs)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
@@ -59,6 +63,19 @@ build_minio() {
   GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "github.com/minio/minio@$MINIO"
   mv "$PARTS/staging/minio" "$PARTS/bin/minio"
   touch "$stamp"
+}
+
+# The Python clients of test_trust_stacks.py, in an environment of their own: they are large, and pinned.
+install_clients() {
+  local python wanted venv
+  python="$REPOSITORY/.venv/bin/python"
+  wanted="$REPOSITORY/tests/real/trust-requirements.txt"
+  venv="$PARTS/trust-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+  ! cmp -s "$wanted" "$venv/installed.txt" || return 0
+  echo "install.sh: installing the clients of $wanted (about 650 MB)"
+  "$python" -m venv --clear "$venv"
+  quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
+  cp "$wanted" "$venv/installed.txt"
 }
 
 # Prints a Go that can fetch any newer one by itself (1.21 or later).

@@ -1,0 +1,3 @@
+module trustprobe
+
+go 1.19
