@@ -28,7 +28,7 @@ from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
 from nezha.kube.shelves import server_shelf
 from nezha.metrics import Metrics
-from nezha.pki.certificates import Certificates, open_certificates
+from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
@@ -114,7 +114,8 @@ class Server:
             stack.push_async_callback(self._drain, listener)
             keeping = Tasks()
             stack.push_async_callback(keeping.cancel)
-            keeping.start(self._prepared.certificates.keep(), "certificates")
+            seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
+            keeping.start(self._prepared.certificates.keep(seconds), "certificates")
             if (cluster := self._prepared.cluster) is not None:
                 published = Published(self._prepared.certificates)
                 published.subscribe(cluster.wake)

@@ -19,6 +19,8 @@ from nezha.pki.shelf import Shelf
 from nezha.settings import Settings
 
 LOOK_SECONDS = 1.0
+SECRET_LOOK_SECONDS = 5.0
+"""Where each look is two requests to the API server."""
 
 
 def keepers(settings: Settings, hosts: Collection[str], shelf: Shelf) -> dict[str, Keeper | None]:
@@ -72,7 +74,7 @@ class Certificates:
             await self.admission_authority.look()
         await self.admission.look()
 
-    async def keep(self, seconds: float = LOOK_SECONDS) -> None:
+    async def keep(self, seconds: float) -> None:
         """Looks for ever, that often."""
         while True:
             await asyncio.sleep(seconds)

@@ -117,6 +117,9 @@ class Directory:
         try:
             with open(os.open(temporary, flags, 0o600), "wb") as file:
                 os.fchmod(file.fileno(), mode)
+                if os.geteuid() == 0:  # `sudo nezha ca rotate` must not take the files from the server
+                    owner = os.stat(self._path)
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

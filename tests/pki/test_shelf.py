@@ -57,6 +57,15 @@ def test_what_is_saved_is_loaded_and_removed_is_gone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "new" / "tls") == ["a.crt"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12345)
+    shelf = Directory(tmp_path)
+    shelf.save({"a.key": b"key"}, shelf.load(["a.key"]).version)
+    found = (tmp_path / "a.key").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 12345, 0o600)
+
+
 def test_who_is_late_changes_nothing(tmp_path: Path) -> None:
     shelf = Directory(tmp_path)
     version = shelf.load(NAMES).version
