@@ -105,7 +105,9 @@ class TlsSettings(Section):
     """Where Nezha's certificate authority is kept."""
 
     directory: _Path = Path("/var/lib/nezha/tls")
-    """Holds ca.crt and ca.key, which are made here on the first start if they are missing."""
+    """Holds ca.crt and ca.key, which are made here on the first start if they are missing.
+
+    Or what cert-manager made, mounted: tls.crt and tls.key of a CA, and in admission/ those of the admission port."""
     secret: Annotated[str, BeforeValidator(units.parse_secret)] | None = None
     """In a cluster only: the Secret that holds the CA, which then counts instead of `directory`."""
     overlap: _Seconds = 30 * 86400.0
