@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
+    _add_doctor(commands.add_parser("doctor", help="tell what is wrong with the redirect, and the remedy"))
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
 
@@ -80,6 +81,16 @@ def _add_ca(parser: argparse.ArgumentParser) -> None:
         command.add_argument("use", nargs="?", choices=("pods", "admission"), default="pods", help="whose CA (pods)")
     for command in (show, rotate, revoke):
         _add_config(command)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", help="a namespace whose pods are not redirected")
+    parser.add_argument("--pod", help="one of its pods")
+    parser.add_argument("--host", action="append", default=[], help="a name to try from this machine, as a job would")
+    parser.add_argument("--address", action="append", default=[], help="Nezha's address, where it cannot be found out")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_config(parser)
+    parser.set_defaults(run=_doctor)
 
 
 def _size(text: str) -> int:
@@ -189,6 +200,15 @@ def _injected() -> "Injected | None":
 
     found = credentials()
     return None if found is None else lambda seconds: injected_before(Client(*found), seconds)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from nezha.kube import command
+
+    path = options.config or Path(os.environ.get("NEZHA_CONFIG") or _DEFAULT)
+    settings = _read(path) if options.config or path.exists() else None
+    patient = command.Patient(options.namespace, options.pod, options.host, options.address)
+    return command.tell(command.doctor(settings, patient), as_json=options.json)
 
 
 def _version(_: argparse.Namespace) -> int:

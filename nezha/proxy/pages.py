@@ -1,6 +1,7 @@
 """What the cache port says of itself: health, readiness, metrics, the CA certificate. Nothing here names an object."""
 
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 
 from nezha.metrics import Metrics
 from nezha.model import Fields
@@ -26,7 +27,7 @@ class Pages:
             return
         match request.path:
             case "/healthz":
-                await exchange.answer(200, "ok\n")
+                await exchange.answer(200, "ok\n", ("Date", formatdate(usegmt=True)))  # for `nezha doctor`
             case "/readyz":
                 await self._ready(exchange)
             case "/metrics":

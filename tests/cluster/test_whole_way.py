@@ -55,7 +55,10 @@ def test_a_job_reads_by_the_real_name_cold_and_warm_with_every_client(
     written = finished(nezha, space, "job", "reads")
     assert [line.split()[0] for line in written.splitlines()] == [DIGEST] * len(CLIENTS)
     after = origin.stats()
-    assert after["bytes_sent"] - before["bytes_sent"] == SIZE, "the first read it, the others had it from the cache"
+    # an origin that looks slow is read by several requests, of which the last bytes may be asked for twice
+    assert SIZE <= after["bytes_sent"] - before["bytes_sent"] < 1.5 * SIZE, (
+        "one read it, the others had it from the cache"
+    )
     assert metric(nezha, "nezha_requests_total", 'outcome="hit"') - hits == len(CLIENTS) - 1
 
 
@@ -63,7 +66,7 @@ def test_boto3_reads_its_bucket_with_no_setting_at_all(nezha: Kubectl, origin: O
     before = origin.stats()
     nezha.create(job(space, "reads", BOTO3_READ))
     assert finished(nezha, space, "job", "reads").split() == [DIGEST, DIGEST]
-    assert origin.stats()["bytes_sent"] - before["bytes_sent"] == SIZE
+    assert SIZE <= origin.stats()["bytes_sent"] - before["bytes_sent"] < 1.5 * SIZE
     hosts = nezha.get("-n", space, "pod", "-l", "job-name=reads")["items"][0]["spec"]["hostAliases"][0]["hostnames"]
     assert BUCKET_HOST in hosts
 
@@ -73,10 +76,10 @@ def test_an_unlabelled_pod_is_left_alone_and_its_requests_never_arrive(
 ) -> None:
     before, asked = origin.stats()["requests"], metric(nezha, "nezha_requests_total")
     nezha.create(
-        pod(space, "plain", f"cat /etc/hosts; timeout 5 curl -sSo /dev/null http://{WEB}{PATH} || true", labels={})
+        pod(space, "plain", f"cat /etc/hosts; timeout 5 curl -so /dev/null http://{WEB}{PATH} || true", labels={})
     )
     assert WEB not in finished(nezha, space, "pod", "plain")
-    assert origin.stats()["requests"] == before + 1, "the second look at its statistics is all that came"
+    assert origin.stats()["requests"] == before
     assert metric(nezha, "nezha_requests_total") == asked
 
 
@@ -106,9 +109,9 @@ END"""
 def test_a_pod_made_in_the_same_breath_as_its_namespace_works(nezha: Kubectl, space: str) -> None:
     name = f"{space}-new"
     script = f"curl -sSf -o out https://{WEB}{PATH} && sha256sum < out"
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
     try:
-        nezha.apply(namespace(name, **OPTED_IN), account, pod(name, "reads", script))
+        nezha.apply(namespace(name, **OPTED_IN))
+        until(lambda: nezha.create(pod(name, "reads", script)), "a pod, as soon as there is a service account")
         assert finished(nezha, name, "pod", "reads").split()[0] == DIGEST
     finally:
         nezha("delete", "namespace", name, "--wait=false")

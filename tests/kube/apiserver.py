@@ -192,6 +192,8 @@ class ApiServer:
             return self._discover(request.path.rpartition("/")[2])
         if request.path.endswith("/selfsubjectaccessreviews"):
             return web.json_response({"status": {"allowed": self.may}}, status=201)
+        if request.path == "/version":
+            return web.json_response({"major": "1"})
         match = _PATH.fullmatch(request.path)
         assert match, request.path
         if match["name"] is None and request.method == "GET":

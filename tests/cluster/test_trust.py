@@ -1,0 +1,221 @@
+"""Trust in a real cluster: the bundle in both ways, rotation under load, shared CAs, and no right too many."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.cluster.image import ROOT
+from tests.cluster.kube import OPTED_IN, Failed, Kubectl, job, namespace, pod, until
+from tests.cluster.scene import NEZHA, PATH, WEB, problems
+from tests.cluster.test_whole_way import DIGEST, finished
+
+READ = f"curl -sSf -o out https://{WEB}{PATH} && sha256sum < out"
+ACCOUNT = f"system:serviceaccount:{NEZHA}:nezha"
+
+
+def ca(kubectl: Kubectl, *words: str) -> str:
+    """`nezha ca`, in Nezha's pod."""
+    return kubectl("-n", NEZHA, "exec", "deploy/nezha", "--", "python3", "-m", "nezha", "ca", *words)
+
+
+def signing(kubectl: Kubectl) -> dict[str, str]:
+    """Which CA signs, by use."""
+    return {use: found["signing"]["id"] for use, found in json.loads(ca(kubectl, "show", "--json")).items()}
+
+
+def injects(kubectl: Kubectl, space: str) -> bool:
+    """Whether a pod would be injected now."""
+    return bool(kubectl.create(pod(space, "dry", "true"), "--dry-run=server")["spec"].get("hostAliases"))
+
+
+# -- rights
+
+_OWN = {
+    ("namespaced", "services", "proxy-cache", "get list watch"),
+    ("namespaced", "secrets", "nezha-ca", "get update"),
+    ("namespaced", "leases.coordination.k8s.io", "nezha", "get update"),
+    ("cluster", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "nezha", "get list patch watch"),
+    ("cluster", "events", "", "create"),
+    ("cluster", "clustertrustbundles.certificates.k8s.io", "nezha-trust", "create get list patch watch"),
+}
+
+
+def rights(kubectl: Kubectl, user: str, where: str) -> set[tuple[str, str, str]]:
+    """Resource, name and verbs, as the API server knows them."""
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": where}}
+    found = kubectl.create(review, f"--as={user}", "--validate=false")["status"]["resourceRules"]
+    return {
+        (
+            ".".join(filter(None, (resource, group))),
+            " ".join(rule.get("resourceNames", ())),
+            " ".join(sorted(rule["verbs"])),
+        )
+        for rule in found
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def test_the_rights_are_exactly_those_of_the_manifests(nezha: Kubectl, plain_space: str) -> None:
+    nobody = f"system:serviceaccount:{plain_space}:default"
+    elsewhere = rights(nezha, ACCOUNT, plain_space) - rights(nezha, nobody, plain_space)
+    assert elsewhere == {right[1:] for right in _OWN if right[0] == "cluster"}
+    at_home = rights(nezha, ACCOUNT, NEZHA) - rights(nezha, nobody, NEZHA)
+    assert at_home == {right[1:] for right in _OWN}
+
+
+def test_nothing_was_refused_to_nezha(nezha: Kubectl) -> None:
+    assert problems(nezha) == []
+    written = nezha("-n", NEZHA, "logs", "deploy/nezha")
+    assert "forbidden" not in written
+    assert "cluster_step_failed" not in written
+
+
+# -- the cluster-wide bundle
+
+
+def test_an_edited_cluster_trust_bundle_is_repaired(nezha: Kubectl) -> None:
+    before = nezha.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"]
+    first = before[: before.index("-----END CERTIFICATE-----") + 26]
+    nezha(
+        "patch", "clustertrustbundle", "nezha-trust", "--type=merge", "-p", json.dumps({"spec": {"trustBundle": first}})
+    )
+    until(lambda: nezha.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"] == before, "repaired")
+
+
+# -- the bundle in namespaces
+
+
+@pytest.fixture(scope="module")
+def in_namespaces(nezha: Kubectl) -> Iterator[Kubectl]:
+    """Nezha with the rights of `deploy/config-maps` instead."""
+    with _rights(nezha, "config-maps"):
+        yield nezha
+    with _rights(nezha, "cluster-trust-bundle"):
+        pass
+
+
+@contextmanager
+def _rights(kubectl: Kubectl, variant: str) -> Iterator[None]:
+    kubectl("apply", "-f", str(ROOT / "deploy" / variant / "rights.yaml"))
+    kubectl("-n", NEZHA, "rollout", "restart", "deployment/nezha")
+    kubectl("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+    until(lambda: not problems(kubectl), "all in order")
+    yield
+
+
+def held(kubectl: Kubectl, space: str) -> str | None:
+    """The bundle in a namespace."""
+    try:
+        found: str = kubectl.get("-n", space, "configmap", "nezha-trust")["data"]["ca-bundle.crt"]
+    except Failed as error:
+        if "not found" in str(error):
+            return None
+        raise
+    return found
+
+
+def test_a_namespace_gets_its_bundle_keeps_it_and_loses_it(in_namespaces: Kubectl, plain_space: str) -> None:
+    kubectl, space = in_namespaces, plain_space
+    assert held(kubectl, space) is None
+    kubectl.apply(namespace(space, **OPTED_IN))
+    bundle = until(lambda: held(kubectl, space), "the bundle")
+    assert bundle.count("BEGIN CERTIFICATE") > 100
+    kubectl("-n", space, "patch", "configmap", "nezha-trust", "--type=merge", "-p", '{"data": {"ca-bundle.crt": "x"}}')
+    until(lambda: held(kubectl, space) == bundle, "repaired")
+    kubectl("-n", space, "delete", "configmap", "nezha-trust")
+    until(lambda: held(kubectl, space) == bundle, "made again")
+    kubectl("label", "namespace", space, "hostaliases-injector-")
+    until(lambda: held(kubectl, space) is None, "removed")
+
+
+def test_pods_trust_by_the_config_map_at_once(in_namespaces: Kubectl, space: str) -> None:
+    name = f"{space}-new"
+    try:
+        in_namespaces.apply(namespace(name, **OPTED_IN))
+        until(lambda: in_namespaces.create(pod(name, "reads", READ)), "a service account")
+        assert finished(in_namespaces, name, "pod", "reads").split()[0] == DIGEST
+        volumes = in_namespaces.get("-n", name, "pod", "reads")["spec"]["volumes"]
+        assert any(source.get("configMap", {}).get("name") == "nezha-trust" for each in volumes
+                   for source in [each, *each.get("projected", {}).get("sources", ())])  # fmt: skip
+    finally:
+        in_namespaces("delete", "namespace", name, "--wait=false")
+
+
+# -- several replicas, and rotation
+
+
+def test_replicas_share_their_cas_and_one_writes(nezha: Kubectl) -> None:
+    before = signing(nezha)
+    nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=2")
+    try:
+        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+        names = nezha("-n", NEZHA, "get", "pods", "-l", "app.kubernetes.io/name=nezha", "-o", "name").split()
+        assert len(names) == 2
+        ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ca.crt').read().decode())"
+        served = {nezha("-n", NEZHA, "exec", name, "--", "python3", "-c", ask) for name in names}
+        assert len(served) == 1
+        assert signing(nezha) == before
+        holder = nezha.get("-n", NEZHA, "lease", "nezha")["spec"]["holderIdentity"]
+        assert holder.partition("_")[0] in {name.removeprefix("pod/") for name in names}
+    finally:
+        nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=1")
+    nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+
+
+class Stream:
+    """Pods made one after the other, in dry runs, and what went wrong."""
+
+    def __init__(self, kubectl: Kubectl, space: str) -> None:
+        self.made = 0
+        self.wrong: list[str] = []
+        self._kubectl, self._space = kubectl, space
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Stream":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                if not injects(self._kubectl, self._space):
+                    self.wrong.append("a pod passed unchanged")
+            except Failed as error:
+                self.wrong.append(str(error))
+            self.made += 1
+
+
+@pytest.mark.timeout(240)
+def test_both_cas_rotate_under_a_stream_of_pods_while_others_run(nezha: Kubectl, space: str) -> None:
+    before, certificates = signing(nezha), published(nezha)
+    loop = f"while true; do if {READ} | grep -q {DIGEST}; then echo read; else echo failed; fi; sleep 0.3; done"
+    nezha.create(job(space, "reads", loop))
+    until(lambda: "read" in nezha.logs(space, "job/reads"), "a first read")
+    with Stream(nezha, space) as stream:
+        ca(nezha, "rotate")
+        ca(nezha, "rotate", "admission")
+        until(lambda: published(nezha) == certificates + 1, "the next CA published")
+        # the kubelet brings a changed bundle into a running pod within about a minute; this makes it look now
+        nezha("-n", space, "annotate", "pod", "-l", "job-name=reads", "touched=yes")
+        until(lambda: all(after != before[use] for use, after in signing(nezha).items()), "the next CAs sign", 90)
+        seen = stream.made
+        until(lambda: stream.made >= seen + 20, "pods made after that")
+    assert stream.wrong == []
+    count = nezha.logs(space, "job/reads").count("read")
+    until(lambda: nezha.logs(space, "job/reads").count("read") > count + 3, "reads after that")
+    assert "failed" not in nezha.logs(space, "job/reads")
+
+
+def published(kubectl: Kubectl) -> int:
+    """How many certificates the bundle holds."""
+    return str(kubectl.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"]).count("BEGIN CERTIFICATE")
