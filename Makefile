@@ -8,7 +8,7 @@ CHECKED := $(wildcard nezha tests benchmarks) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real lint format bench clean .venv
+.PHONY: help demo test test-real test-cluster lint format bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -25,6 +25,9 @@ test: .venv/.test ## every test that needs nothing but PyPI
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first
 	tests/real/install.sh
 	$(BIN)/pytest tests/real
+
+test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
+	$(BIN)/pytest tests/cluster
 
 lint: .venv/.lint ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(CHECKED)

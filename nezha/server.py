@@ -197,7 +197,10 @@ class Server:
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}
         notes = {"rules kept as they were": self._rulebook.problem} if self._rulebook.problem else {}
-        return {**facts, **notes, **(self._prepared.cluster.problems() if self._prepared.cluster else {})}
+        if (cluster := self._prepared.cluster) is not None:
+            facts["knows its cluster, or waited long enough"] = cluster.is_settled()
+            notes |= cluster.problems()
+        return {**facts, **notes}
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""

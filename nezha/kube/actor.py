@@ -6,6 +6,7 @@ known stays known, and nothing of this stops a request or the process.
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -29,15 +30,26 @@ from nezha.tasks import Tasks
 
 __all__ = ["Cluster", "is_in_cluster"]
 
+SETTLING_SECONDS = 10.0
+"""How long a new process may keep itself out of the Service until it could inject."""
+
 _GOODBYE_SECONDS = 2.0
 
 
 class Cluster:
     """The `Surroundings` of the webhook in a cluster. Made and used on one event loop, from `open` to `close`."""
 
-    def __init__(self, settings: AdmissionSettings, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: AdmissionSettings,
+        kubeconfig: Path | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         name, _, namespace = settings.service.partition(".")
         self._settings = settings
+        self._now = now
+        self._opened_at = now()
         self._publish: Callable[[], Publication] | None = None
         self._client = Client(kubeconfig)
         self._tasks = Tasks()
@@ -85,6 +97,14 @@ class Cluster:
         }
         return {part: problem for part, problem in found.items() if problem}
 
+    def is_settled(self) -> bool:
+        """Whether all that an injection needs is known, or took too long: the cache does not wait for the API server.
+
+        Without this a rolling update would hand the webhook to a process that lets its first pods pass unchanged.
+        """
+        trust = not self._settings.trust or (self._distribution is not None and self._distribution.is_known)
+        return (bool(self.addresses()) and trust) or self._now() - self._opened_at >= SETTLING_SECONDS
+
     def wake(self) -> None:
         """Something may have changed: here, in the cluster, or what is published."""
         self._calls.wake()
@@ -95,6 +115,7 @@ class Cluster:
     def open(self, publish: Callable[[], Publication]) -> None:
         """Begins to follow, and to write what is published. Nothing is waited for."""
         self._publish = publish
+        self._opened_at = self._now()
         self._start(self._election.run(), "lease")
         self._start(self._caller.mirror.run(), "webhook-configuration")
         self._start(self._calls.run(), "webhook-configuration-writer")

@@ -14,7 +14,7 @@ from nezha.settings import AdmissionSettings, Settings
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What `nezha doctor` is asked about: a namespace or pod, `hosts` to try from here, Nezha's `addresses` if known."""
+    """What `nezha doctor` is asked about: a namespace or pod, hosts to try from here, Nezha's addresses if known."""
 
     namespace: str | None = None
     pod: str | None = None

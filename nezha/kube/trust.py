@@ -41,6 +41,11 @@ class Distribution(Protocol):
         """What must be followed for it."""
         ...
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what there is: a bundle cluster-wide, or which namespaces have one."""
+        ...
+
     async def step(self) -> None:
         """Brings what is published into being. Raises ClusterError."""
         ...
@@ -66,6 +71,11 @@ class InCluster:
     def mirrors(self) -> tuple[Mirror[Held], ...]:
         """What must be followed."""
         return (self._mirror,)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the bundle is there."""
+        return self.trust("") is not None
 
     async def step(self) -> None:
         """Writes the bundle where another stands. Raises ClusterError."""
@@ -107,9 +117,14 @@ class InNamespaces:
         """What must be followed."""
         return (self._bundles, self._namespaces)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all namespaces and bundles were read."""
+        return self._bundles.is_synced and self._namespaces.is_synced
+
     async def step(self) -> None:
         """Writes what is missing or different and removes what is left over. Raises ClusterError when all was tried."""
-        if not (self._bundles.is_synced and self._namespaces.is_synced):
+        if not self.is_known:
             return
         bundle = self._publish().bundle
         found = {namespace: held.digest for (namespace, _), held in self._bundles.objects.items()}

@@ -2,16 +2,13 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.cluster.image import ROOT
-from tests.cluster.kube import OPTED_IN, Failed, Kubectl, job, namespace, pod, until
+from tests.cluster.kube import Failed, Kubectl, job, pod, until
 from tests.cluster.scene import NEZHA, PATH, WEB, problems
-from tests.cluster.test_whole_way import DIGEST, finished
+from tests.cluster.test_whole_way import DIGEST
 
 READ = f"curl -sSf -o out https://{WEB}{PATH} && sha256sum < out"
 ACCOUNT = f"system:serviceaccount:{NEZHA}:nezha"
@@ -87,65 +84,6 @@ def test_an_edited_cluster_trust_bundle_is_repaired(nezha: Kubectl) -> None:
     until(lambda: nezha.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"] == before, "repaired")
 
 
-# -- the bundle in namespaces
-
-
-@pytest.fixture(scope="module")
-def in_namespaces(nezha: Kubectl) -> Iterator[Kubectl]:
-    """Nezha with the rights of `deploy/config-maps` instead."""
-    with _rights(nezha, "config-maps"):
-        yield nezha
-    with _rights(nezha, "cluster-trust-bundle"):
-        pass
-
-
-@contextmanager
-def _rights(kubectl: Kubectl, variant: str) -> Iterator[None]:
-    kubectl("apply", "-f", str(ROOT / "deploy" / variant / "rights.yaml"))
-    kubectl("-n", NEZHA, "rollout", "restart", "deployment/nezha")
-    kubectl("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
-    until(lambda: not problems(kubectl), "all in order")
-    yield
-
-
-def held(kubectl: Kubectl, space: str) -> str | None:
-    """The bundle in a namespace."""
-    try:
-        found: str = kubectl.get("-n", space, "configmap", "nezha-trust")["data"]["ca-bundle.crt"]
-    except Failed as error:
-        if "not found" in str(error):
-            return None
-        raise
-    return found
-
-
-def test_a_namespace_gets_its_bundle_keeps_it_and_loses_it(in_namespaces: Kubectl, plain_space: str) -> None:
-    kubectl, space = in_namespaces, plain_space
-    assert held(kubectl, space) is None
-    kubectl.apply(namespace(space, **OPTED_IN))
-    bundle = until(lambda: held(kubectl, space), "the bundle")
-    assert bundle.count("BEGIN CERTIFICATE") > 100
-    kubectl("-n", space, "patch", "configmap", "nezha-trust", "--type=merge", "-p", '{"data": {"ca-bundle.crt": "x"}}')
-    until(lambda: held(kubectl, space) == bundle, "repaired")
-    kubectl("-n", space, "delete", "configmap", "nezha-trust")
-    until(lambda: held(kubectl, space) == bundle, "made again")
-    kubectl("label", "namespace", space, "hostaliases-injector-")
-    until(lambda: held(kubectl, space) is None, "removed")
-
-
-def test_pods_trust_by_the_config_map_at_once(in_namespaces: Kubectl, space: str) -> None:
-    name = f"{space}-new"
-    try:
-        in_namespaces.apply(namespace(name, **OPTED_IN))
-        until(lambda: in_namespaces.create(pod(name, "reads", READ)), "a service account")
-        assert finished(in_namespaces, name, "pod", "reads").split()[0] == DIGEST
-        volumes = in_namespaces.get("-n", name, "pod", "reads")["spec"]["volumes"]
-        assert any(source.get("configMap", {}).get("name") == "nezha-trust" for each in volumes
-                   for source in [each, *each.get("projected", {}).get("sources", ())])  # fmt: skip
-    finally:
-        in_namespaces("delete", "namespace", name, "--wait=false")
-
-
 # -- several replicas, and rotation
 
 
@@ -195,6 +133,15 @@ class Stream:
             self.made += 1
 
 
+def test_a_rolling_update_lets_no_pod_pass_unchanged(nezha: Kubectl, space: str) -> None:
+    with Stream(nezha, space) as stream:
+        nezha("-n", NEZHA, "rollout", "restart", "deployment/nezha")
+        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+        seen = stream.made
+        until(lambda: stream.made >= seen + 40, "pods made while the old process ends")
+    assert stream.wrong == []
+
+
 @pytest.mark.timeout(240)
 def test_both_cas_rotate_under_a_stream_of_pods_while_others_run(nezha: Kubectl, space: str) -> None:
     before, certificates = signing(nezha), published(nezha)
@@ -214,6 +161,7 @@ def test_both_cas_rotate_under_a_stream_of_pods_while_others_run(nezha: Kubectl,
     count = nezha.logs(space, "job/reads").count("read")
     until(lambda: nezha.logs(space, "job/reads").count("read") > count + 3, "reads after that")
     assert "failed" not in nezha.logs(space, "job/reads")
+    nezha("-n", space, "delete", "job", "reads", "--cascade=foreground")
 
 
 def published(kubectl: Kubectl) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nezha.admission.target import TRUST_KEY, ClusterTrust, NamespaceTrust, Notice
-from nezha.kube.actor import Cluster
+from nezha.kube.actor import SETTLING_SECONDS, Cluster
 from nezha.kube.publication import Publication
 from nezha.settings import AdmissionSettings
 from tests.kube.apiserver import ApiServer, Object
@@ -275,6 +275,21 @@ async def test_while_the_api_server_is_away_the_webhook_is_told_what_it_was_told
         assert it.cluster.trust("any") == ClusterTrust()
         await server.start()
         await it.until(lambda: not it.cluster.problems())
+
+
+async def test_it_is_settled_when_it_could_inject_or_has_waited_long_enough(server: ApiServer, tmp_path: Path) -> None:
+    seconds = 0.0
+    service(server, ["10.96.0.7"])
+    kubeconfig = await asyncio.to_thread(server.kubeconfig, tmp_path)
+    cluster = Cluster(AdmissionSettings(), kubeconfig, now=lambda: seconds)
+    assert not cluster.is_settled()
+    cluster.open(lambda: FIRST)
+    await server.until(cluster.is_settled)
+    assert (cluster.addresses(), cluster.trust("any")) == (("10.96.0.7",), ClusterTrust())
+    await cluster.close()
+    late = Cluster(AdmissionSettings(), kubeconfig, now=lambda: seconds)
+    seconds = SETTLING_SECONDS
+    assert late.is_settled()
 
 
 async def test_it_begins_although_the_api_server_is_away(server: ApiServer, tmp_path: Path) -> None:
