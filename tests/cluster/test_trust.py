@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.image import ROOT
 from tests.cluster.kube import Failed, Kubectl, job, pod, until
 from tests.cluster.scene import NEZHA, PATH, WEB, problems
 from tests.cluster.test_whole_way import DIGEST
@@ -167,3 +168,18 @@ def test_both_cas_rotate_under_a_stream_of_pods_while_others_run(nezha: Kubectl,
 def published(kubectl: Kubectl) -> int:
     """How many certificates the bundle holds."""
     return str(kubectl.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"]).count("BEGIN CERTIFICATE")
+
+
+def test_rotating_now_names_the_pods_that_it_leaves_behind(nezha: Kubectl, space: str) -> None:
+    rights = str(ROOT / "deploy" / "injected-pods" / "rights.yaml")
+    nezha.create(pod(space, "old", "sleep 3600"))
+    nezha.create(pod(space, "other", "sleep 3600", labels={}))
+    nezha("-n", space, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+    nezha("apply", "-f", rights)
+    try:
+        said = ca(nezha, "rotate", "--now")
+    finally:
+        nezha("delete", "-f", rights)
+    assert f"{space}/old" in said.split()
+    assert f"{space}/other" not in said
+    until(lambda: injects(nezha, space), "injected with the new CA")

@@ -310,7 +310,9 @@ def _is_in(request: web.Request, path: str, found: Object) -> bool:
         return False
     if asked["space"] not in (None, place["space"]):
         return False
-    wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+    field, _, wanted = request.query.get("fieldSelector", "").partition("=")
+    if field == "status.phase":
+        return bool(found["status"]["phase"] == wanted)
     label, _, value = request.query.get("labelSelector", "").partition("=")
     metadata = found["metadata"]
     return wanted in ("", metadata["name"]) and (not label or metadata.get("labels", {}).get(label) == value)
