@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(300, func_only=True))  # the first build of a cluster takes a while
 
 
 @pytest.fixture(scope="session")
@@ -60,23 +60,26 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 @pytest.fixture(scope="session")
 def images(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The names of Nezha's image and of the clients'."""
-    given = os.environ.get("NEZHA_TEST_IMAGE"), os.environ.get("NEZHA_TEST_CLIENT")
-    if given[0] and given[1]:
-        yield given[0], given[1]
-        return
+    names = [os.environ.get("NEZHA_TEST_IMAGE"), os.environ.get("NEZHA_TEST_CLIENT")]
     base, socket = KUBERNETES / "images" / "python.tar", RUN / "containerd.sock"
-    if not (base.exists() and socket.exists()):
+    if not all(names) and not (base.exists() and socket.exists()):
         missing("the cluster is not shared/cluster's: name its images by NEZHA_TEST_IMAGE and NEZHA_TEST_CLIENT")
     ctr = ["ctr", "-a", str(socket), "-n", "k8s.io", "images"]
-    made = tmp_path_factory.mktemp("images")
-    names = f"localhost/nezha:test-{uuid.uuid4().hex[:8]}", CLIENT
-    image.write_image(base, made / "nezha.tar", names[0], _nezha_layers(), _NEZHA_CONFIG)
-    image.write_image(base, made / "client.tar", names[1], _client_layers(), _CLIENT_CONFIG)
-    for archive in ("nezha.tar", "client.tar"):
-        subprocess.run([*ctr, "import", "--local", made / archive], check=True, capture_output=True)
-    shutil.rmtree(made)
-    yield names
-    subprocess.run([*ctr, "rm", *names], check=True, capture_output=True)
+    directory, made = tmp_path_factory.mktemp("images"), []
+    parts = (
+        (f"localhost/nezha:test-{uuid.uuid4().hex[:8]}", _nezha_layers, _NEZHA_CONFIG),
+        (CLIENT, _client_layers, _CLIENT_CONFIG),
+    )
+    for number, (name, layers, config) in enumerate(parts):
+        if not names[number]:
+            image.write_image(base, directory / "image.tar", name, layers(), config)
+            subprocess.run([*ctr, "import", "--local", directory / "image.tar"], check=True, capture_output=True)
+            names[number] = name
+            made.append(name)
+    shutil.rmtree(directory)
+    yield str(names[0]), str(names[1])
+    if made:
+        subprocess.run([*ctr, "rm", *made], check=True, capture_output=True)
 
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

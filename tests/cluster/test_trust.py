@@ -143,7 +143,7 @@ def test_a_rolling_update_lets_no_pod_pass_unchanged(nezha: Kubectl, space: str)
     assert stream.wrong == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240, func_only=True)
 def test_both_cas_rotate_under_a_stream_of_pods_while_others_run(nezha: Kubectl, space: str) -> None:
     before, certificates = signing(nezha), published(nezha)
     loop = f"while true; do if {READ} | grep -q {DIGEST}; then echo read; else echo failed; fi; sleep 0.3; done"
