@@ -10,6 +10,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,11 +84,11 @@ def images(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NEZHA_CONFIG = {
+_NEZHA_CONFIG: dict[str, Any] = {
     "Entrypoint": ["/usr/bin/python3", "-m", "nezha"], "Cmd": ["serve"], "User": "10001:10001",
     "Env": [_PATH, "PYTHONPATH=/opt/nezha", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
 }  # fmt: skip
-_CLIENT_CONFIG = {
+_CLIENT_CONFIG: dict[str, Any] = {
     "Cmd": ["sleep", "3600"],
     "Env": [_PATH, "PYTHONPATH=/opt/site:/opt/origin", "PYTHONUNBUFFERED=1", "LD_LIBRARY_PATH=/opt/lib"],
 }
