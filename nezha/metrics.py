@@ -44,6 +44,7 @@ TABLE = (
     Row("rules_current", "gauge", (), "1 while the rules in force are those of the rules file."),
     Row("injection_ready", "gauge", (), "1 while pods that a rule names are injected."),
     Row("certificate_expiry_timestamp_seconds", "gauge", ("certificate",), "When a certificate ends."),
+    Row("cluster_problems", "gauge", (), "What is not in order with the cluster; /readyz?verbose names it."),
     Row("build_info", "gauge", ("version",), "Always 1."),
 )
 _KINDS = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}

@@ -120,6 +120,7 @@ class Server:
                 published = Published(self._prepared.certificates)
                 published.subscribe(cluster.wake)
                 cluster.open(published)
+                metrics.watch("cluster_problems", lambda: len(cluster.problems()))
                 stack.push_async_callback(cluster.close)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
