@@ -111,6 +111,7 @@ class InNamespaces:
         self._bundles = Mirror(client, bundles, _held, on_change)
         self._namespaces = Mirror(client, Selection(NAMESPACE.path(), labels=OPT_IN), _is_staying, on_change)
         self._waiting: dict[str, float] = {}
+        self._refused: dict[str, str] = {}
 
     @property
     def mirrors(self) -> tuple[Mirror[Held], Mirror[bool]]:
@@ -135,14 +136,17 @@ class InNamespaces:
             if is_staying and found.get(name) != _digest(bundle)
         ]
         work += [(name, self._client.delete(CONFIG_MAP.path(name, TRUST_NAME))) for name in left_over]
-        refused = []
+        refused = {}
         for namespace, write in work:
             try:
                 await write
             except ClusterError as error:
-                refused.append(f"namespace {namespace}: {error}")
+                refused[namespace] = str(error)
+        self._refused = refused
         if refused:
-            raise ClusterError(0, refused[0] if len(refused) == 1 else f"{refused[0]} (and {len(refused) - 1} more)")
+            namespace, reason = next(iter(refused.items()))
+            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            raise ClusterError(0, f"namespace {namespace}: {reason}{more}")
 
     async def _put(self, namespace: str, bundle: str) -> None:
         body = CONFIG_MAP.new(TRUST_NAME, namespace, data={TRUST_KEY: bundle})
@@ -158,7 +162,7 @@ class InNamespaces:
         if held is not None:
             self._waiting.pop(namespace, None)
             return NamespaceTrust() if serves(held.certificates, self._publish()) else None
-        if not self._namespaces.objects.get(("", namespace)):
+        if namespace in self._refused or not self._namespaces.objects.get(("", namespace)):
             return None
         since = self._waiting.setdefault(namespace, self._now())
         return NamespaceTrust() if self._now() - since < COMING_SECONDS else None

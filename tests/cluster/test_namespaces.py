@@ -24,6 +24,8 @@ def _grant(kubectl: Kubectl, variant: str) -> None:
     kubectl("apply", "-f", str(ROOT / "deploy" / variant / "rights.yaml"))
     kubectl("-n", NEZHA, "rollout", "restart", "deployment/nezha")
     kubectl("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+    pods = ("-n", NEZHA, "pods", "-l", "app.kubernetes.io/name=nezha")
+    until(lambda: len(kubectl.get(*pods)["items"]) == 1, "the old process gone, which still knew the other way")
     until(lambda: not problems(kubectl), "all in order")
 
 

@@ -200,10 +200,11 @@ async def test_a_namespace_that_refuses_the_bundle_does_not_keep_the_others_from
     server = in_namespaces
     for name in ("a", "b", "c"):
         server.put(NAMESPACES, name, labels=OPTED_IN)
-    server.fail("PATCH", f"{NAMESPACES}/a/configmaps/nezha-trust", 403, times=2)
+    server.fail("PATCH", f"{NAMESPACES}/a/configmaps/nezha-trust", 403, times=4)
     async with scene(server, tmp_path) as it:
         await it.until(lambda: it.bundle("b") and it.bundle("c"))
-        assert "namespace a" in it.cluster.problems()["trust bundle"]
+        await it.until(lambda: "namespace a" in it.cluster.problems().get("trust bundle", ""))
+        assert it.cluster.trust("a") is None, "a pod would wait for it in vain"
         await it.until(lambda: it.bundle("a") and "trust bundle" not in it.cluster.problems())
 
 
