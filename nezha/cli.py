@@ -14,7 +14,7 @@ from nezha.errors import NezhaError, SettingsError
 from nezha.loading import load
 from nezha.routes import make_routes
 from nezha.settings import Settings
-from nezha.units import parse_size
+from nezha.units import parse_size, shortest_ip
 
 if TYPE_CHECKING:
     from nezha.pki.command import Injected
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
+    _add_admission(commands)
     _add_doctor(commands.add_parser("doctor", help="tell what is wrong with the redirect, and the remedy"))
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
@@ -83,6 +84,25 @@ def _add_ca(parser: argparse.ArgumentParser) -> None:
         _add_config(command)
 
 
+def _add_admission(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    admission = commands.add_parser("admission", help="explain what is done to pods")
+    explain = admission.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "explain", help="print what would happen to the objects in a manifest, and why"
+    )
+    explain.add_argument("-f", "--file", type=Path, required=True, help="YAML or JSON; - is standard input")
+    explain.add_argument("-n", "--namespace", default="default", help="where they are created, if they do not say")
+    explain.set_defaults(run=_explain)
+    policy = commands.add_parser("policy", help="inject without the webhook")
+    render = policy.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "render", help="print MutatingAdmissionPolicies for kubectl apply"
+    )
+    render.set_defaults(run=_render)
+    for command in (explain, render):
+        command.add_argument("--rules", type=Path, help="the rules (else admission.rules_file)")
+        command.add_argument("--address", type=_ip, action="append", default=[], help="what aliases point at")
+        _add_config(command)
+
+
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--namespace", help="a namespace whose pods are not redirected")
     parser.add_argument("--pod", help="one of its pods")
@@ -98,6 +118,12 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _ip(text: str) -> str:
+    if not (ip := shortest_ip(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address")
+    return ip
 
 
 def _read(path: Path) -> Settings:
@@ -209,6 +235,31 @@ def _doctor(options: argparse.Namespace) -> int:
     settings = _read(path) if options.config or path.exists() else None
     patient = command.Patient(options.namespace, options.pod, options.host, options.address)
     return command.tell(command.doctor(settings, patient), as_json=options.json)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from nezha.admission.command import explained
+
+    for line in explained(*_aimed(options), options.file, options.namespace):
+        print(line)
+    return 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    from nezha.admission.command import policies
+
+    print(policies(*_aimed(options)), end="")
+    return 0
+
+
+def _aimed(options: argparse.Namespace) -> tuple[Settings, list[str], list[str]]:
+    """Settings with the rules that were asked for, the hosts, and the addresses, where they are known."""
+    settings = _configured(options)
+    admission = settings.admission
+    if options.rules:
+        settings = settings.model_copy(update={"admission": admission.model_copy(update={"rules_file": options.rules})})
+    standing = [] if admission.address == "auto" else [admission.address]
+    return settings, make_routes(settings).names, options.address or standing
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -46,7 +46,6 @@ from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
 from nezha.tasks import Tasks
-from nezha.units import shortest_ip
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,8 @@ class Server:
 
     async def _open_admission(self, stack: AsyncExitStack) -> None:
         cluster = self._prepared.cluster
-        aim = self._aim(cluster or self._surroundings())
+        surroundings = cluster or self._surroundings()
+        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_ready)
         await self._rulebook.read()
         stack.push_async_callback(self._rulebook.close)
         self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
@@ -176,15 +176,6 @@ class Server:
         address = self._settings.admission.address
         return Standing(() if address == "auto" else (address,))
 
-    def _aim(self, surroundings: Surroundings) -> Aim:
-        return Aim(
-            hosts=tuple(name for name in self._prepared.routes.names if not shortest_ip(name)),
-            dialects=frozenset(origin.dialect for origin in self._settings.origins),
-            wants_trust=self._settings.admission.trust,
-            surroundings=surroundings,
-            is_ready=lambda: False not in self._readiness().values(),
-        )
-
     async def _drain(self, listener: Listener) -> None:
         await listener.drain(self._left())
 
@@ -194,6 +185,9 @@ class Server:
     def _left(self) -> float:
         """Seconds of the grace time that are left: one for responses and fills together."""
         return max(0.0, self._drained_at - time.monotonic())
+
+    def _is_ready(self) -> bool:
+        return False not in self._readiness().values()
 
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}

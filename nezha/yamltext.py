@@ -4,6 +4,8 @@ Every plain scalar stays text until its field parses it, so that `no`, `0123` an
 text and stands once in its mapping. Anchors and merge keys (`<<`) are known; tags for anything else are refused.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -38,13 +40,40 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+class _Manifests(yaml.SafeLoader):
+    """YAML as kubectl reads it: with numbers and booleans, but no dates, for JSON has none."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def read(text: str) -> Any:
     """What stands in `text`: str, list, dict or None, each within the other.
 
     Raises SettingsError with line and column where there is one.
     """
-    try:
+    with _told(text):
         return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader that knows even less
+
+
+def manifests(text: str) -> list[Any]:
+    """The documents in `text` that are not empty, as the JSON that kubectl would make of them. Raises SettingsError."""
+    with _told(text):
+        return [document for document in yaml.load_all(text, Loader=_Manifests) if document is not None]
+
+
+def write(documents: Iterable[Any]) -> str:
+    """Documents as text, each key where it was put."""
+    return yaml.safe_dump_all(documents, sort_keys=False, width=120, explicit_start=True)
+
+
+@contextmanager
+def _told(text: str) -> Iterator[None]:
+    """Tells what yaml finds wrong with `text` as a SettingsError."""
+    try:
+        yield
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)

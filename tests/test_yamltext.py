@@ -58,3 +58,18 @@ def test_a_key_that_stands_twice_is_an_error() -> None:
 @pytest.mark.parametrize("key", ["[a]", "{a: b}", "~"])
 def test_a_key_that_is_not_text_is_an_error(key: str) -> None:
     assert problem(f"cache: {{? {key} : 1}}").endswith("not usable YAML: a key must be text")
+
+
+def test_manifests_are_read_as_kubectl_reads_them() -> None:
+    text = "a: {n: 1, t: true, d: 2024-01-01}\n---\n# nothing\n---\nb: null\n"
+    assert yamltext.manifests(text) == [{"a": {"n": 1, "t": True, "d": "2024-01-01"}}, {"b": None}]
+    assert yamltext.manifests("") == []
+    with pytest.raises(SettingsError, match="line 2, column 1: not usable YAML"):
+        yamltext.manifests("a: [\n")
+
+
+def test_what_is_written_reads_the_same_in_the_same_order() -> None:
+    documents = [{"b": "x: y", "a": [True, "true"]}, {"c": "two\nlines"}]
+    text = yamltext.write(documents)
+    assert yamltext.manifests(text) == documents
+    assert text.index("b:") < text.index("a:")

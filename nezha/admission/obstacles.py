@@ -11,17 +11,17 @@ from nezha.admission.pod import Container
 from nezha.admission.review import Json
 from nezha.admission.target import Trust
 
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
-_EXCEPTIONS = ("NO_PROXY", "no_proxy")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+EXCEPTIONS = ("NO_PROXY", "no_proxy")
 
 
 def proxied(containers: Iterable[Container], names: Sequence[str]) -> Iterator[str]:
     """The containers whose requests for `names` go to a proxy, which resolves the names itself."""
     for container in containers:
-        proxy = next((name for name in _PROXIES if _is_set(container, name)), None)
+        proxy = next((name for name in PROXIES if _is_set(container, name)), None)
         if proxy is None:
             continue
-        exceptions = [name for name in _EXCEPTIONS if name in container.environment]  # clients differ in which counts
+        exceptions = [name for name in EXCEPTIONS if name in container.environment]  # clients differ in which counts
         bare = [name for name in names if not exceptions or not all(_excepts(container, e, name) for e in exceptions)]
         if bare:
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""

@@ -79,6 +79,14 @@ class Rulebook:
                 log.warn("hostnames_skipped", rule=rule.name, names=list(rule.skipped))
 
 
+def load(path: Path) -> Rules:
+    """The rules in a file, none where it is not there. Blocks. Raises SettingsError."""
+    try:
+        return _parse(_read(path))
+    except SettingsError as error:
+        raise SettingsError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+
 def _read(path: Path) -> _Found:
     try:
         return path.read_bytes()

@@ -3,9 +3,12 @@
 In a cluster the Kubernetes actor is the `Surroundings`; outside one, `Standing` takes the operator's word.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
+
+from nezha.settings import Settings
+from nezha.units import shortest_ip
 
 TRUST_NAME = "nezha-trust"
 """The name of the ClusterTrustBundle, and of the ConfigMap in each namespace, that hold the bundle."""
@@ -85,6 +88,19 @@ class Aim:
     wants_trust: bool
     surroundings: Surroundings
     is_ready: Callable[[], bool]
+
+    @classmethod
+    def of(
+        cls, settings: Settings, names: Iterable[str], surroundings: Surroundings, is_ready: Callable[[], bool]
+    ) -> Self:
+        """What the settings aim at, where `names` are the configured hosts; an IP literal among them has no alias."""
+        return cls(
+            hosts=tuple(name for name in names if not shortest_ip(name)),
+            dialects=frozenset(origin.dialect for origin in settings.origins),
+            wants_trust=settings.admission.trust,
+            surroundings=surroundings,
+            is_ready=is_ready,
+        )
 
     def at(self, namespace: str) -> Target:
         """The target of pods in `namespace`."""

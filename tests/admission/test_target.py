@@ -1,6 +1,7 @@
 """The target: put together from what is configured, known and ready."""
 
 from nezha.admission.target import Aim, ClusterTrust, NamespaceTrust, Standing, Target
+from nezha.loading import load
 
 HOSTS = ("a.test",)
 
@@ -26,3 +27,10 @@ def test_an_obstacle_for_all_is_named() -> None:
     unready = aim(Standing(("10.0.0.1",)), is_ready=False)
     assert unready.obstacle() == "the cache is not ready"
     assert not unready.at("train").is_ready
+
+
+def test_names_have_aliases_and_addresses_have_none() -> None:
+    settings = load("admission: {trust: false}\norigins: [{name: o, dialect: http, hosts: [a.test]}]", {})
+    made = Aim.of(settings, ["a.test", "10.0.0.1", "fd00::1"], Standing(), lambda: True)
+    assert (made.hosts, made.dialects, made.wants_trust) == (HOSTS, frozenset({"http"}), False)
+    assert made.at("train").addresses == ()
