@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,26 @@ def run_beside(client: Path, way: Way, streams: Load, load: Load) -> tuple[Readi
 
     `served_cpu_seconds` of each is that of both. Raises Failed.
     """
+    with streaming(client, way, streams) as end, _started(load.command(client, way)) as process:
+        read = _result(process, load, way)
+        streamed = end()
+    return streamed, Reading(**read, served_cpu_seconds=streamed.served_cpu_seconds)
+
+
+@contextlib.contextmanager
+def streaming(client: Path, way: Way, streams: Load) -> Iterator[Callable[[], Reading]]:
+    """Runs a load, by time, in the background; what is given ends it, and says how it went. Raises Failed."""
     before = _cpu_seconds(way)
     with _started(streams.command(client, way)) as background:
+
+        def end() -> Reading:
+            if background.poll() is not None:
+                raise Failed(f"{streams} by {way.name} ended too early: {background.communicate()[1]}")
+            background.terminate()
+            return Reading(**_result(background, streams, way), served_cpu_seconds=_cpu_seconds(way) - before)
+
         time.sleep(_AHEAD_SECONDS)
-        with _started(load.command(client, way)) as process:
-            read = _result(process, load, way)
-        if background.poll() is not None:
-            raise Failed(f"{streams} by {way.name} ended too early: {background.communicate()[1]}")
-        background.terminate()
-        streamed = _result(background, streams, way)
-    served = _cpu_seconds(way) - before
-    return Reading(**streamed, served_cpu_seconds=served), Reading(**read, served_cpu_seconds=served)
+        yield end
 
 
 def _cpu_seconds(way: Way) -> float:

@@ -22,3 +22,4 @@ class Way:
     ports: Mapping[tuple[str, Scheme], int]
     ca: Path
     pid: int | None
+    admission: tuple[int, Path] | None = None  # the port of the webhook, and whom to trust there

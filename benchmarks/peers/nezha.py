@@ -27,7 +27,7 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
             "buffers": BUFFERS_BYTES,
             "drain": "2s",
         },
-        "admission": {"listen": "127.0.0.1:0"},
+        "admission": {"listen": "127.0.0.1:0", "address": "192.0.2.1"},  # of documentation: nothing connects to it
         "tls": {"directory": str(folder / "tls")},
         "log": {"access": False},
         "origins": [
@@ -48,4 +48,5 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
         ready = json_line(log, "cache_port")
         assert ready is not None
         ports = {(host, scheme): int(ready["cache_port"]) for host in connects for scheme in SCHEMES}
-        yield Way("nezha", ports, folder / "tls" / "ca.crt", process.pid)
+        admission = (int(ready["admission_port"]), folder / "tls" / "admission-ca.crt")
+        yield Way("nezha", ports, folder / "tls" / "ca.crt", process.pid, admission)
