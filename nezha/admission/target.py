@@ -137,4 +137,4 @@ class Notice:
 
 
 Notify = Callable[[Notice], None]
-"""Takes a notice and returns at once. It is never called in a dry run: `sideEffects` is NoneOnDryRun."""
+"""Takes a notice and returns at once. It is never called in a dry run."""
