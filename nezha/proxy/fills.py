@@ -101,7 +101,7 @@ class Fills:
         An answer all of whose bytes are there, or on their way, is dropped.
         """
         fill = self.of(stored)
-        if fill is not None and size is not None and not gaps(extent, fill.slices.coverage()):
+        if fill is not None and size is not None and not gaps(extent, fill.slices.coverage(extent)):
             answer.abandon()
             return fill
         is_new = fill is None

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from nezha.model import Extent
+from nezha.model import Entry, Extent
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills
 from nezha.proxy.outgoing import Ask
@@ -80,7 +80,8 @@ class Lookout:
             return Look(None, None, decision)
         stored = next(each for each in versions if each.entry is found.entry)
         fill = self._fills.of(stored)
-        there = fill.slices.coverage() if fill is not None else stored.intervals()
+        wanted = _wanted(ask, stored.entry)
+        there = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
         # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
         is_known = fill is None or fill.size is not None or ask.span is None
         decision = on_request(ask.request, stored.entry if is_known else None, there, ask.route.freshness, now)
@@ -89,6 +90,13 @@ class Lookout:
         if ask.route.dialect.is_object_store and _is_refused(decision):
             decision = Miss((), "request")  # in the store's own words, and to those only who may read
         return Look(stored, fill, decision, is_collapsed or _waits(fill, decision))
+
+
+def _wanted(ask: Ask, entry: Entry) -> Extent:
+    """The bytes on which the decision can turn: what is asked for, or all where an If-Range may ask for all."""
+    if ask.span is None or "if-range" in ask.request.fields:
+        return Extent(0, entry.size)
+    return ask.span.within(entry.size) or Extent(0, 0)
 
 
 def _is_refused(decision: Serve | Revalidate | Miss | Bypass) -> bool:

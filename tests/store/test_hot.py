@@ -110,7 +110,10 @@ def test_extents_are_found_by_position() -> None:
     version = stored()
     for start, stop in [(20, 30), (0, 10), (10, 15)]:
         version.add(StoredExtent(Extent(start, stop), (1,)))
-    assert version.intervals() == [Extent(0, 10), Extent(10, 15), Extent(20, 30)]
+    assert version.intervals(Extent(0, 30)) == [Extent(0, 10), Extent(10, 15), Extent(20, 30)]
+    assert version.intervals(Extent(12, 20)) == [Extent(10, 15)]
+    assert version.intervals(Extent(14, 21)) == [Extent(10, 15), Extent(20, 30)]
+    assert version.intervals(Extent(30, 40)) == [Extent(20, 30)]  # it may hold one of them; a caller looks
     found = [version.at(position) for position in (0, 9, 10, 14, 15, 19, 20, 29, 30)]
     starts = [None if each is None else each.extent.start for each in found]
     assert starts == [0, 0, 10, 10, None, None, 20, 20, None]
