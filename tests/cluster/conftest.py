@@ -40,8 +40,9 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     if named := os.environ.get("KUBECONFIG"):
         yield Kubectl(named)
         return
-    if (RUN / "dir").exists():
-        yield Kubectl(f"{(RUN / 'dir').read_text().strip()}/admin.kubeconfig")
+    running = _running()
+    if running is not None and running.answers():
+        yield running
         return
     scripts = next((each for each in SCRIPTS if (each / "up.sh").exists()), None)
     if scripts is None:
@@ -49,6 +50,8 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     elif os.geteuid():
         missing("KUBECONFIG is not set, and only root can start a cluster")
     assert scripts is not None
+    if running is not None:  # its processes were ended, what it left on the machine was not
+        subprocess.run([scripts / "down.sh", Path(running.kubeconfig).parent], check=True, capture_output=True)
     state = tmp_path_factory.mktemp("cluster")
     log = state / "up.log"
     with log.open("w") as file:
@@ -56,6 +59,12 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     assert done.returncode == 0, log.read_text()[-3000:]
     yield Kubectl(f"{state}/admin.kubeconfig")
     subprocess.run([scripts / "down.sh", state, "--purge"], check=True, capture_output=True)
+
+
+def _running() -> Kubectl | None:
+    """The cluster of shared/cluster that was started on this machine, whether or not it still runs."""
+    directory = RUN / "dir"
+    return Kubectl(f"{directory.read_text().strip()}/admin.kubeconfig") if directory.exists() else None
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,13 @@ class Kubectl:
             raise Failed(f"kubectl {' '.join(words)}: {done.stderr.strip()}{done.stdout[-2000:]}")
         return done.stdout
 
+    def answers(self) -> bool:
+        """Whether the cluster is there."""
+        try:
+            return self("get", "--raw", "/readyz", seconds=20) == "ok"
+        except (Failed, subprocess.TimeoutExpired, FileNotFoundError):
+            return False
+
     def apply(self, *documents: Mapping[str, Any]) -> None:
         """Applies objects."""
         self("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
