@@ -42,6 +42,8 @@ from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
+from nezha.proxy.refresh import Refresher
+from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
@@ -144,7 +146,15 @@ class Server:
         grants = Grants()
         authorizer = Authorizer(grants, origins, store)
         fetcher = Fetcher(origins, store, fills, authorizer)
-        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        passthrough = Passthrough(origins, metrics)
+        steps = Steps(
+            authorizer,
+            fetcher,
+            Delivery(store, fetcher, metrics),
+            passthrough,
+            Unsafe(store, fills, passthrough),
+            Refresher(authorizer, fetcher, store, fills),
+        )
         pages = Pages(metrics, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         metrics.watch("grants", lambda: len(grants))

@@ -13,6 +13,7 @@ from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.outgoing import Ask
+from nezha.proxy.parts import Parts
 from nezha.proxy.pump import Piece, PumpError
 from nezha.proxy.reader import Reader, Stranded
 from nezha.semantics.decision import Selection
@@ -67,23 +68,32 @@ class Delivery:
         selection = course.selection
         if not course.permission.covers(course.stored.entry.version, selection.extent):
             raise PermissionError("delivery without permission")
-        exchange.start(selection.status, self._fields(ask, course), length=self._length(course))
+        parts = Parts.of(course.stored.entry, selection.parts) if selection.parts else None
+        exchange.start(selection.status, self._fields(ask, course, parts), length=self._length(course, parts))
         if selection.extent is None or ask.request.method == "HEAD":
             await exchange.end()
             return
         extent = selection.extent if course.fill is None or course.fill.size is not None else None
-        with self._fetcher.taking_part(ask, course.fill), Reader(course.stored, course.fill, extent) as reader:
-            await self._send(exchange, ask, course, reader)
+        with self._fetcher.taking_part(ask, course.fill):
+            for part in selection.parts or (extent,):
+                if parts is not None and part is not None:
+                    await exchange.write(parts.head(part))
+                with Reader(course.stored, course.fill, part) as reader:
+                    await self._send(exchange, ask, course, reader)
+            if parts is not None:
+                await exchange.write(parts.end)
         await exchange.end()
 
-    def _length(self, course: Course) -> int | None:
+    def _length(self, course: Course, parts: Parts | None) -> int | None:
         if course.selection.status == 304:
             return None
         if course.fill is not None and course.fill.size is None:
             return None
+        if parts is not None:
+            return parts.length
         return course.selection.extent.length if course.selection.extent is not None else 0
 
-    def _fields(self, ask: Ask, course: Course) -> Fields:
+    def _fields(self, ask: Ask, course: Course, parts: Parts | None) -> Fields:
         """The head's fields: the stored ones, less those of another exchange, with Age and Cache-Status."""
         entry, selection, dialect = course.stored.entry, course.selection, ask.route.dialect
         dropped = dialect.exchange_fields | {"age", "cache-status", "content-length"}
@@ -91,15 +101,19 @@ class Delivery:
             dropped |= dialect.whole_fields
         if selection.status in {304, 412, 416}:
             dropped |= _NOT_MODIFIED_DROPS if selection.status != 304 else _NOT_MODIFIED_DROPS - {"last-modified"}
+        if parts is not None:
+            dropped |= {"content-type"}
         items = list(entry.fields.without(dropped))
         if dialect.is_object_store or "date" not in entry.fields:
             items.append(("Date", formatdate(usegmt=True)))
-        if selection.status == 206 and selection.extent is not None:
+        if parts is not None:
+            items.append(("Content-Type", parts.media_type))
+        elif selection.status == 206 and selection.extent is not None:
             start, stop = selection.extent
             items.append(("Content-Range", f"bytes {start}-{stop - 1}/{entry.size}"))
         elif selection.status == 416:
             items.append(("Content-Range", f"bytes */{entry.size}"))
-        if course.source == "cache":
+        if course.source == "cache" or "age" in entry.fields:
             items.append(("Age", str(int(age(entry, time.time())))))
         items += [*course.own, ("Cache-Status", course.cache_status)]
         return Fields(items)

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from nezha.dialects import Kind
@@ -24,10 +24,22 @@ from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
-from nezha.semantics.keys import vary_of
+from nezha.semantics.keys import matches, vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
-from nezha.semantics.validators import same_strong
+from nezha.semantics.storing import (
+    Context,
+    Fail,
+    Forward,
+    Freshen,
+    Store,
+    is_head_of,
+    is_same_version,
+    on_response,
+    outdated,
+    own_of,
+    renewed,
+)
+from nezha.semantics.validators import is_joinable
 from nezha.store import store as storage
 from nezha.store.hot import Stored
 
@@ -88,8 +100,10 @@ class Fetcher:
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
         requested_at = time.time()
-        etag = stored.entry.fields.get("etag") if stored is not None else None
-        more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
+        more: dict[str, str] = {}
+        # RFC 9111 3.4: only parts of one strong validator are ever joined.
+        if stored is not None and gaps and ask.may_range and is_joinable(stored.entry):
+            more = ask.part(gaps[0], stored.entry.fields.get("etag"))
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
         if answer.head.status == 412 and "If-Match" in more:
             # The stored version is no more: the client's request goes out as it came.
@@ -123,7 +137,7 @@ class Fetcher:
             case Freshen():
                 return Answered(answer, "not-modified")
             case Store() as decision:
-                stored = None if lead.is_outdated else await self._version(ask, decision, context)
+                stored = None if lead.is_outdated else await self._version(ask, decision, answer, context)
                 if stored is None or lead.is_outdated:
                     await self._store.remove(str(ask.read.key))
                     return Answered(answer, "invalidated")
@@ -132,8 +146,7 @@ class Fetcher:
                 # From here on others find the fill.
                 lead.settle()
                 self._fills.widen(fill, self, ask.route.lanes)
-                own_names = (ask.route.dialect.exchange_fields | {"set-cookie"}) - {"date"}
-                own = Fields(item for item in answer.head.fields if item[0].lower() in own_names)
+                own = own_of(answer.head.fields, stored.entry.fields, ask.route.dialect.exchange_fields)
                 return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
@@ -153,7 +166,7 @@ class Fetcher:
             answered_at=time.time(),
         )
 
-    async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
+    async def _version(self, ask: Ask, decision: Store, answer: Answer, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
         entry = Entry(
             key=str(ask.read.key),
@@ -164,16 +177,35 @@ class Fetcher:
             requested_at=context.requested_at,
             answered_at=context.answered_at,
             is_open=not context.shows_credential,
-            vary=vary_of(decision.fields, ask.request.fields),
+            vary=vary_of(answer.head.fields, ask.request.fields),
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version:
-            fields = freshened(stored.entry.fields, entry.fields)
-            self._store.freshen(
-                stored,
-                replace(stored.entry, fields=fields, requested_at=entry.requested_at, answered_at=entry.answered_at),
-            )
+            self._freshen(ask, stored, answer, context.requested_at)
         return stored
+
+    def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
+        is_metadata, now = ask.route.dialect.is_object_store, time.time()
+        self._store.freshen(
+            stored, renewed(stored.entry, answer.head.fields, requested_at, now, is_metadata=is_metadata)
+        )
+
+    async def probe(self, ask: Ask, stored: Stored | None, interim: Interim) -> Answer:
+        """Sends a HEAD; on plain HTTP its answer tells of what is stored (RFC 9111 4.3.5). Raises OriginError.
+
+        What it describes is fresh again; what it does not is asked for before its next use.
+        """
+        requested_at = time.time()
+        answer = await self._origins.fetch(ask.route, "HEAD", ask.head(), interim)
+        is_open = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
+        if stored is None or not is_open or not answer.head.status == stored.entry.status == 200:
+            return answer
+        if matches(stored.entry.vary, ask.request.fields):
+            if is_head_of(stored.entry, answer.head.fields):
+                self._freshen(ask, stored, answer, requested_at)
+            else:
+                self._store.freshen(stored, outdated(stored.entry))
+        return answer
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
         """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError.
@@ -181,7 +213,7 @@ class Fetcher:
         The same version or nothing: a response is never spliced.
         """
         etag = stored.entry.fields.get("etag")
-        if not same_strong(etag, etag):
+        if not is_joinable(stored.entry):
             raise OriginMismatch("a version without a strong validator is not completed by a second request")
         more = ask.part(extent, etag) if ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more))

@@ -95,6 +95,10 @@ class Fills:
         """Runs a leader's work in a task of the registry."""
         return self._tasks.start_for(work, "lead")
 
+    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs what nobody waits for in a task of the registry."""
+        self._tasks.start(work, name)
+
     def start(self, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
         """Adds a lane with an answer to the fill of a version, which is started where none runs.
 

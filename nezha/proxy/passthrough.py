@@ -1,11 +1,13 @@
 """What is not served from the store: streamed both ways, untouched, nothing kept."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import formatdate
 
 from nezha.errors import OriginError, RequestError
 from nezha.metrics import Metrics
-from nezha.model import Fields
+from nezha.model import Fields, Head
 from nezha.proxy.answer import Answer, Call
 from nezha.proxy.connection import Connection
 from nezha.proxy.hello import UNRECOGNIZED_NAME
@@ -17,6 +19,7 @@ from nezha.semantics.headers import end_to_end
 from nezha.tasks import Tasks
 
 _SPLICE_BYTES = 256 << 10
+Settle = Callable[[Head], Awaitable[None]]
 
 
 class Passthrough:
@@ -26,14 +29,17 @@ class Passthrough:
         self._origins = origins
         self._metrics = metrics
 
-    async def forward(self, exchange: Exchange, route: Route, cache_status: str) -> int:
-        """Sends a request as it came, with its body, and relays the answer; its status. Raises OriginError."""
+    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Settle | None = None) -> None:
+        """Sends a request as it came, with its body, and relays the answer. Raises OriginError, RequestError.
+
+        `settle` is awaited with the answer's head before a byte of it goes on.
+        """
         request = exchange.request
         head = request_head(request, route)
         if not request.has_body:
             answer = await self._origins.fetch(route, request.method, head, exchange.interim)
-            await self.relay(exchange, route, answer, cache_status)
-            return answer.head.status
+            await self._settled(exchange, route, answer, cache_status, settle)
+            return
         tasks = Tasks()
         try:
             with self._origins.answering(route):
@@ -44,10 +50,20 @@ class Passthrough:
             self._metrics.count("origin_requests", route.name, str(answer.head.status))
             if not exchange.body.is_done:
                 exchange.keeps_alive = False  # nobody will have read the rest of it
-            await self.relay(exchange, route, answer, cache_status)
+            await self._settled(exchange, route, answer, cache_status, settle)
         finally:
             await tasks.cancel()
-        return answer.head.status
+
+    async def _settled(
+        self, exchange: Exchange, route: Route, answer: Answer, cache_status: str, settle: Settle | None
+    ) -> None:
+        if settle is not None:
+            try:
+                await settle(answer.head)
+            except BaseException:
+                answer.abandon()
+                raise
+        await self.relay(exchange, route, answer, cache_status)
 
     async def _answer(self, exchange: Exchange, call: Call, sending: "asyncio.Task[RequestError | None]") -> Answer:
         try:
@@ -77,6 +93,8 @@ class Passthrough:
         try:
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
+            if not route.dialect.is_object_store and "date" not in fields:
+                items.append(("Date", formatdate(usegmt=True)))  # RFC 9110 6.6.1
             # Where no body follows, Content-Length speaks of one that would: it is left as it is.
             has_no_body = exchange.request.method == "HEAD" or answer.head.status in {204, 304}
             length = None if has_no_body else answer.length
