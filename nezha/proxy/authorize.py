@@ -253,4 +253,6 @@ def _selected(stored: Stored, others: Sequence[Stored], answer: Fields) -> Store
     """The version that a 304 speaks of (RFC 9111 4.3.4); None where it names none of them, or does not say which."""
     if not others:
         return stored if is_about(stored.entry, answer) else None
-    return next((each for each in (stored, *others) if not each.is_removed and is_same_version(each.entry, answer)), None)
+    return next(
+        (each for each in (stored, *others) if not each.is_removed and is_same_version(each.entry, answer)), None
+    )

@@ -1,7 +1,7 @@
 """Several ranges in one answer (RFC 9110 14.6): what stands between the bytes of a multipart/byteranges body.
 
-    CRLF --BOUNDARY CRLF Content-Type: ... CRLF Content-Range: bytes 0-4/10 CRLF CRLF, the bytes, the next,
-    CRLF --BOUNDARY-- CRLF
+CRLF --BOUNDARY CRLF Content-Type: ... CRLF Content-Range: bytes 0-4/10 CRLF CRLF, the bytes, the next,
+CRLF --BOUNDARY-- CRLF
 """
 
 import secrets

@@ -1,6 +1,6 @@
 """What a response says of its own caching, read once: Cache-Control (RFC 9111 5.2), or what is said to this cache.
 
-A targeted field that is there, and a dictionary, counts instead of Cache-Control and Expires (RFC 9213 2.2): the first of
+A targeted field that is there, and a dictionary, counts instead of Cache-Control and Expires (RFC 9213 2.2): first
 Nezha's own, then what is said to every CDN. Directives that contradict each other, or themselves, are read so that
 less is stored and reused (RFC 9111 4.2.1).
 """
@@ -50,7 +50,7 @@ class Control:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the origin says that it is for everybody: then what RFC 9111 keeps from a shared cache it may keep."""
+        """Whether the origin says that it is for everybody."""
         return bool(self.names & {"public", "s-maxage"})
 
 

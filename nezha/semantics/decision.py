@@ -21,7 +21,7 @@ _PARTS_MAX = 64  # of one answer; who asks for more gets the whole object (RFC 9
 class Selection:
     """What a stored version answers: its status, and the bytes of the object that follow (None: no body).
 
-    Where `parts` are there, the body is these, each with a head of its own (RFC 9110 15.3.7.2), and `extent` spans them.
+    Where there are `parts`, the body is these, each with a head of its own (RFC 9110 15.3.7.2); `extent` spans them.
     """
 
     status: int
@@ -112,9 +112,7 @@ class Unavailable:
 Decision = Serve | Revalidate | Miss | Bypass | Unavailable
 
 
-def on_request(
-    request: Request, entry: Entry | None, stored: Sequence[Extent], policy: Policy, now: float
-) -> Decision:
+def on_request(request: Request, entry: Entry | None, stored: Sequence[Extent], policy: Policy, now: float) -> Decision:
     """What the store can do for a GET or HEAD; `stored` are the entry's extents, sorted."""
     control = directives(request.fields.get("cache-control"))
     decision = _bypass(request, control, policy) or _from_entry(request, entry, stored, policy, now)
@@ -186,9 +184,7 @@ def _wants_newer(
     return "request-min-fresh" if least is not None and left < least else None
 
 
-def _while_stale(
-    control: Mapping[str, str | None], entry: Entry, policy: Policy, overdue: float
-) -> str | None:
+def _while_stale(control: Mapping[str, str | None], entry: Entry, policy: Policy, overdue: float) -> str | None:
     """Why an entry may be used that is stale since `overdue` seconds; None where it may not (RFC 9111 4.2.4)."""
     if policy.is_metadata or not may_outlive(entry.fields, policy):
         return None

@@ -32,7 +32,7 @@ def _normalised(name: str, value: str | None) -> str | None:
 
 
 def _choice(member: str) -> str:
-    """One choice, in lower case where nothing in it is quoted, with its weight but for that of 1, which is meant without."""
+    """One choice, in lower case where nothing in it is quoted; a weight of 1 goes without saying."""
     match = _WEIGHT.search(member)
     choice = member[: match.start()] if match else member
     weight = float(match[1]) if match else 1.0

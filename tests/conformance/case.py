@@ -5,9 +5,9 @@
         Step(comes=CACHE),
     ))
 
-Every case has a path of its own, on one of a few hosts. A header value that is a number stands for an HTTP date, that many
-seconds from the start of the case. A step says whether the origin is asked (`comes`), and may say more of what the
-client and the origin see.
+Every case has a path of its own, on one of a few hosts. A header value that is a number stands for an HTTP date, as
+many seconds from the start of the case. A step says whether the origin is asked (`comes`), and may say more of what
+the client and the origin see.
 """
 
 from collections.abc import Sequence

@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 
 import pytest
-import uvloop
 
+from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 from tests.conformance.play import HOSTS, play
 
@@ -13,16 +13,11 @@ from tests.conformance.play import HOSTS, play
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """All cases are played at once; what was not as it must be, by id."""
-    directory = tmp_path_factory.mktemp("conformance")
-    return asyncio.run(play(directory, CASES), loop_factory=uvloop.new_event_loop) if False else _run(directory)
-
-
-def _run(directory) -> dict[str, str]:  # type: ignore[no-untyped-def]
-    return asyncio.run(play(directory, CASES))
+    return asyncio.run(play(tmp_path_factory.mktemp("conformance"), CASES))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_the_case_holds(case, failures: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+def test_the_case_holds(case: Case, failures: dict[str, str]) -> None:
     assert case.id not in failures, f"RFC {case.section}: {case.rule}: {failures[case.id]}"
 
 

@@ -37,12 +37,28 @@ CASES = [
     _case("proxy-revalidate", "max-age=3600, proxy-revalidate", CACHE, "proxy-revalidate while it is fresh", MAY),
     _case("no-transform", "max-age=3600, no-transform", CACHE, "no-transform", MAY),
     _case("pre-check", "max-age=3600, pre-check=0, post-check=0", CACHE, "directives that never were any", MAY),
-    Case("directive-no-cache-expires", "9111 5.2.2.4", MUST, "no-cache beside Expires", twice(
-        Answer((("Cache-Control", "no-cache"), ("Expires", 3600), ("Date", 0))), ORIGIN)),
-    Case("directive-pragma", "9111 5.4", MAY, "Pragma in a response says nothing", twice(
-        Answer((("Cache-Control", "max-age=3600"), ("Pragma", "no-cache"))), CACHE)),
-    Case("directive-no-cache-asks", "9111 5.2.2.4", MAY, "no-cache does not forbid to store", (
-        Step(answer=Answer((("Cache-Control", "no-cache"), ("ETag", '"a"')), body="x")),
-        Step(answer=unchanged(), comes=CHECKED, text="x"),
-    )),
-]  # fmt: skip
+    Case(
+        "directive-no-cache-expires",
+        "9111 5.2.2.4",
+        MUST,
+        "no-cache beside Expires",
+        twice(Answer((("Cache-Control", "no-cache"), ("Expires", 3600), ("Date", 0))), ORIGIN),
+    ),
+    Case(
+        "directive-pragma",
+        "9111 5.4",
+        MAY,
+        "Pragma in a response says nothing",
+        twice(Answer((("Cache-Control", "max-age=3600"), ("Pragma", "no-cache"))), CACHE),
+    ),
+    Case(
+        "directive-no-cache-asks",
+        "9111 5.2.2.4",
+        MAY,
+        "no-cache does not forbid to store",
+        (
+            Step(answer=Answer((("Cache-Control", "no-cache"), ("ETag", '"a"')), body="x")),
+            Step(answer=unchanged(), comes=CHECKED, text="x"),
+        ),
+    ),
+]

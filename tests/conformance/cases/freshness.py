@@ -27,14 +27,18 @@ def _max_age(id: str, value: str, comes: Comes, rule: str, *more: tuple[str, str
     return _case(f"max-age-{id}", "9111 4.2.1", comes, rule, *headers, level=level)
 
 
-def _expires(id: str, value: str | int, comes: Comes, rule: str, *more: tuple[str, str | int], level: Level = MUST) -> Case:
+def _expires(
+    id: str, value: str | int, comes: Comes, rule: str, *more: tuple[str, str | int], level: Level = MUST
+) -> Case:
     headers = (("Expires", value), *(more or (("Date", 0),)))
     return _case(f"expires-{id}", "9111 5.3", comes, rule, *headers, level=level)
 
 
 def _age(id: str, comes: Comes, rule: str, *values: str, level: Level = SHOULD) -> Case:
     ages = tuple(("Age", value) for value in values)
-    return _case(f"age-{id}", "9111 5.1", comes, rule, ("Date", 0), ("Cache-Control", "max-age=3600"), *ages, level=level)
+    return _case(
+        f"age-{id}", "9111 5.1", comes, rule, ("Date", 0), ("Cache-Control", "max-age=3600"), *ages, level=level
+    )
 
 
 CASES = [
@@ -69,10 +73,14 @@ CASES = [
     _max_age("like-name", "x-max-age=3600", ORIGIN, "a name that only ends like it"),
     _max_age("empty-members", ",, max-age=3600, ,", CACHE, "empty members of the list"),
     _max_age("first-counts", "max-age=1, max-age=3600", ORIGIN, "of two the first counts, stale", level=SHOULD),
-    _max_age("past-expires", "max-age=3600", CACHE, "Expires does not count beside it", ("Expires", -10000), level=MUST),
+    _max_age(
+        "past-expires", "max-age=3600", CACHE, "Expires does not count beside it", ("Expires", -10000), level=MUST
+    ),
     _max_age("bad-expires", "max-age=3600", CACHE, "nor where it is malformed", ("Expires", "0"), level=MUST),
     _max_age("0-expires", "max-age=0", ORIGIN, "nor where it is later", ("Expires", 10000)),
-    _max_age("bad-and-expires", "max-age=x", ORIGIN, "nor where max-age is malformed", ("Expires", 10000), level=SHOULD),
+    _max_age(
+        "bad-and-expires", "max-age=x", ORIGIN, "nor where max-age is malformed", ("Expires", 10000), level=SHOULD
+    ),
     _max_age("no-cache", "max-age=3600, no-cache", ORIGIN, "no-cache is the more careful one"),
     _max_age("s-maxage", "s-maxage=3600", CACHE, "s-maxage is for shared caches"),
     _max_age("s-maxage-longer", "max-age=1, s-maxage=3600", CACHE, "it counts instead of max-age, longer"),
@@ -81,18 +89,48 @@ CASES = [
     _max_age("s-maxage-0", "s-maxage=0, max-age=3600", ORIGIN, "or nothing at all"),
     _max_age("s-maxage-bad", "s-maxage=x, max-age=3600", ORIGIN, "or malformed", level=SHOULD),
     _max_age("s-maxage-expires", "s-maxage=1", ORIGIN, "and instead of Expires", ("Expires", 10000)),
-    Case("max-age-lines", "9110 5.3", MUST, "directives on several lines are one list", twice(Answer(
-        (("Cache-Control", "max-age=3600"), ("Cache-Control", "s-maxage=1"), ("Age", "60"))), ORIGIN)),
-    Case("max-age-age", "9111 4.2.3", MUST, "an Age beyond max-age", twice(Answer(
-        (("Cache-Control", "max-age=10"), ("Age", "15"), ("Date", 0))), ORIGIN)),
-    Case("max-age-equal", "9111 4.2", MUST, "an Age of just max-age is stale", twice(Answer(
-        (("Cache-Control", "max-age=15"), ("Age", "15"), ("Date", 0))), ORIGIN)),
-    Case("max-age-date", "9111 4.2.3", MUST, "a Date further back than max-age", twice(Answer(
-        (("Cache-Control", "max-age=10"), ("Date", -15))), ORIGIN)),
-    Case("max-age-date-ahead", "9111 4.2.3", MAY, "a Date ahead of our clock makes nothing younger", twice(Answer(
-        (("Cache-Control", "max-age=3600"), ("Date", 500))), CACHE)),
-    Case("max-age-date-ahead-age", "9111 4.2.3", MUST, "nor does it take the Age away", twice(Answer(
-        (("Cache-Control", "max-age=60"), ("Date", 500), ("Age", "90"))), ORIGIN)),
+    Case(
+        "max-age-lines",
+        "9110 5.3",
+        MUST,
+        "directives on several lines are one list",
+        twice(Answer((("Cache-Control", "max-age=3600"), ("Cache-Control", "s-maxage=1"), ("Age", "60"))), ORIGIN),
+    ),
+    Case(
+        "max-age-age",
+        "9111 4.2.3",
+        MUST,
+        "an Age beyond max-age",
+        twice(Answer((("Cache-Control", "max-age=10"), ("Age", "15"), ("Date", 0))), ORIGIN),
+    ),
+    Case(
+        "max-age-equal",
+        "9111 4.2",
+        MUST,
+        "an Age of just max-age is stale",
+        twice(Answer((("Cache-Control", "max-age=15"), ("Age", "15"), ("Date", 0))), ORIGIN),
+    ),
+    Case(
+        "max-age-date",
+        "9111 4.2.3",
+        MUST,
+        "a Date further back than max-age",
+        twice(Answer((("Cache-Control", "max-age=10"), ("Date", -15))), ORIGIN),
+    ),
+    Case(
+        "max-age-date-ahead",
+        "9111 4.2.3",
+        MAY,
+        "a Date ahead of our clock makes nothing younger",
+        twice(Answer((("Cache-Control", "max-age=3600"), ("Date", 500))), CACHE),
+    ),
+    Case(
+        "max-age-date-ahead-age",
+        "9111 4.2.3",
+        MUST,
+        "nor does it take the Age away",
+        twice(Answer((("Cache-Control", "max-age=60"), ("Date", 500), ("Age", "90"))), ORIGIN),
+    ),
     _expires("future", 3600, CACHE, "Expires in an hour"),
     _expires("past", -3600, ORIGIN, "Expires an hour ago"),
     _expires("now", 0, ORIGIN, "Expires now"),
@@ -131,4 +169,4 @@ CASES = [
     _age("twice", ORIGIN, "twice the same", "7200, 7200"),
     _age("zeros", CACHE, "nothing, twice", "0", "0"),
     _age("huge", ORIGIN, "longer than can be counted", "99999999999", level=MUST),
-]  # fmt: skip
+]

@@ -36,25 +36,55 @@ CASES = [
         for method, body in _METHODS
     ),
     *(
-        _after(f"status-{status}", "POST", "x", Answer(status=status, body="" if status in {204, 205} else None), True,
-               f"{status} says that it was done")
+        _after(
+            f"status-{status}",
+            "POST",
+            "x",
+            Answer(status=status, body="" if status in {204, 205} else None),
+            True,
+            f"{status} says that it was done",
+        )
         for status in _DONE
     ),
-    *(_after(f"status-{status}", "POST", "x", Answer(status=status), False, f"{status} says that it was not") for status in _FAILED),
-    Case("invalidate-cut", "9111 4.4", MAY, "no answer may mean that it was done", (
-        Step(answer=fresh(body="old")),
-        Step(method="POST", body="x", answer=Answer(framing="cut"), status=502),
-        Step(answer=fresh(body="new"), text="new"),
-    )),
     *(
-        Case(f"safe-{method.lower()}", "9111 4.4", MAY, f"{method} is safe", (
-            Step(answer=fresh(body="old")), Step(method=method, answer=Answer(), comes=ORIGIN), Step(comes=CACHE, text="old"),
-        ))
+        _after(f"status-{status}", "POST", "x", Answer(status=status), False, f"{status} says that it was not")
+        for status in _FAILED
+    ),
+    Case(
+        "invalidate-cut",
+        "9111 4.4",
+        MAY,
+        "no answer may mean that it was done",
+        (
+            Step(answer=fresh(body="old")),
+            Step(method="POST", body="x", answer=Answer(framing="cut"), status=502),
+            Step(answer=fresh(body="new"), text="new"),
+        ),
+    ),
+    *(
+        Case(
+            f"safe-{method.lower()}",
+            "9111 4.4",
+            MAY,
+            f"{method} is safe",
+            (
+                Step(answer=fresh(body="old")),
+                Step(method=method, answer=Answer(), comes=ORIGIN),
+                Step(comes=CACHE, text="old"),
+            ),
+        )
         for method in ("OPTIONS", "TRACE")
     ),
     *(
-        _after(f"{name.lower()}-{method.lower()}", method, body, Answer(((name, f"/invalidate-{name.lower()}-{method.lower()}/other"),)), True,
-               f"{name} names what {method} has changed", "/other")
+        _after(
+            f"{name.lower()}-{method.lower()}",
+            method,
+            body,
+            Answer(((name, f"/invalidate-{name.lower()}-{method.lower()}/other"),)),
+            True,
+            f"{name} names what {method} has changed",
+            "/other",
+        )
         for name in ("Location", "Content-Location")
         for method, body in _METHODS[:4]
     ),
@@ -63,7 +93,12 @@ CASES = [
         for id, value, gone, rule in (
             ("relative", "/x/../invalidate-named-relative/other", True, "a relative one"),
             ("absolute", "http://web.test/invalidate-named-absolute/other", True, "an absolute one"),
-            ("port", "http://web.test:80/invalidate-named-port/other", True, "one with the port that goes without saying"),
+            (
+                "port",
+                "http://web.test:80/invalidate-named-port/other",
+                True,
+                "one with the port that goes without saying",
+            ),
             ("case", "HTTP://WEB.test/invalidate-named-case/other", True, "in any case of letters"),
             ("fragment", "/invalidate-named-fragment/other#part", True, "one with a fragment"),
             ("host", "http://fresh.test/invalidate-named-host/other", False, "one of another origin is not believed"),
@@ -71,31 +106,61 @@ CASES = [
             ("odd", "http://[", False, "nor what is no URL"),
         )
     ),
-    Case("invalidate-named-failed", "9111 4.4", MAY, "an answer that failed invalidates nothing that it names", (
-        Step(path="/other", answer=fresh(body="old")),
-        Step(method="POST", body="x", answer=Answer((("Location", "/invalidate-named-failed/other"),), status=500)),
-        Step(path="/other", comes=CACHE, text="old"),
-    )),
-    Case("invalidate-variants", "9111 4.4", MUST, "all variants of the target", (
-        Step(headers=(("Foo", "1"),), answer=fresh(("Vary", "Foo"), body="old")),
-        Step(headers=(("Foo", "2"),), answer=fresh(("Vary", "Foo"), body="old")),
-        Step(method="POST", body="x", answer=Answer()),
-        Step(headers=(("Foo", "1"),), answer=fresh(("Vary", "Foo"), body="new"), text="new"),
-        Step(headers=(("Foo", "2"),), answer=fresh(("Vary", "Foo"), body="new"), text="new"),
-    )),
-    Case("invalidate-query", "9111 4.4", MUST, "the target with its query", (
-        Step(path="?a", answer=fresh(body="old")),
-        Step(method="POST", path="?a", body="x", answer=Answer()),
-        Step(path="?a", answer=fresh(body="new"), text="new"),
-    )),
-    Case("invalidate-not-others", "9111 4.4", MAY, "nothing but the target", (
-        Step(path="?a", answer=fresh(body="old")),
-        Step(method="POST", path="?b", body="x", answer=Answer()),
-        Step(path="?a", comes=CACHE, text="old"),
-    )),
-    Case("invalidate-fresh-answer", "9111 4.4", MUST, "though the answer to it could be stored", (
-        Step(answer=fresh(body="old")),
-        Step(method="PUT", body="x", answer=fresh(body="said")),
-        Step(answer=fresh(body="new"), text="new"),
-    )),
-]  # fmt: skip
+    Case(
+        "invalidate-named-failed",
+        "9111 4.4",
+        MAY,
+        "an answer that failed invalidates nothing that it names",
+        (
+            Step(path="/other", answer=fresh(body="old")),
+            Step(method="POST", body="x", answer=Answer((("Location", "/invalidate-named-failed/other"),), status=500)),
+            Step(path="/other", comes=CACHE, text="old"),
+        ),
+    ),
+    Case(
+        "invalidate-variants",
+        "9111 4.4",
+        MUST,
+        "all variants of the target",
+        (
+            Step(headers=(("Foo", "1"),), answer=fresh(("Vary", "Foo"), body="old")),
+            Step(headers=(("Foo", "2"),), answer=fresh(("Vary", "Foo"), body="old")),
+            Step(method="POST", body="x", answer=Answer()),
+            Step(headers=(("Foo", "1"),), answer=fresh(("Vary", "Foo"), body="new"), text="new"),
+            Step(headers=(("Foo", "2"),), answer=fresh(("Vary", "Foo"), body="new"), text="new"),
+        ),
+    ),
+    Case(
+        "invalidate-query",
+        "9111 4.4",
+        MUST,
+        "the target with its query",
+        (
+            Step(path="?a", answer=fresh(body="old")),
+            Step(method="POST", path="?a", body="x", answer=Answer()),
+            Step(path="?a", answer=fresh(body="new"), text="new"),
+        ),
+    ),
+    Case(
+        "invalidate-not-others",
+        "9111 4.4",
+        MAY,
+        "nothing but the target",
+        (
+            Step(path="?a", answer=fresh(body="old")),
+            Step(method="POST", path="?b", body="x", answer=Answer()),
+            Step(path="?a", comes=CACHE, text="old"),
+        ),
+    ),
+    Case(
+        "invalidate-fresh-answer",
+        "9111 4.4",
+        MUST,
+        "though the answer to it could be stored",
+        (
+            Step(answer=fresh(body="old")),
+            Step(method="PUT", body="x", answer=fresh(body="said")),
+            Step(answer=fresh(body="new"), text="new"),
+        ),
+    ),
+]

@@ -19,7 +19,9 @@ from tests.conformance.case import (
 TAG = ("ETag", '"a"')
 
 
-def _case(id: str, control: str, answer: Answer, comes: Comes, rule: str, level: Level = MAY, name: str = "Cache-Control") -> Case:
+def _case(
+    id: str, control: str, answer: Answer, comes: Comes, rule: str, level: Level = MAY, name: str = "Cache-Control"
+) -> Case:
     again = unchanged() if comes is CHECKED else answer
     return Case(f"request-{id}", "9111 5.2.1", level, rule, (
         Step(answer=answer), Step(headers=((name, control),), answer=again, comes=comes),
@@ -49,59 +51,154 @@ CASES = [
     _case("no-transform", "no-transform", fresh(TAG), CACHE, "no-transform changes nothing here"),
     _case("pragma", "no-cache", fresh(TAG), CHECKED, "Pragma: no-cache", MAY, "Pragma"),
     _case("pragma-unknown", "foo", fresh(TAG), CACHE, "any other Pragma", MAY, "Pragma"),
-    Case("request-pragma-and-control", "9111 5.4", MAY, "Pragma does not count beside Cache-Control", (
-        Step(answer=fresh(TAG)),
-        Step(headers=(("Pragma", "no-cache"), ("Cache-Control", "max-age=3000")), comes=CACHE),
-    )),
+    Case(
+        "request-pragma-and-control",
+        "9111 5.4",
+        MAY,
+        "Pragma does not count beside Cache-Control",
+        (
+            Step(answer=fresh(TAG)),
+            Step(headers=(("Pragma", "no-cache"), ("Cache-Control", "max-age=3000")), comes=CACHE),
+        ),
+    ),
     _case("max-stale", "max-stale=1000", stale(TAG), CACHE, "max-stale"),
     _case("max-stale-any", "max-stale", stale(TAG), CACHE, "max-stale of any length"),
     _case("max-stale-over", "max-stale=5", stale(TAG), CHECKED, "max-stale: it is staler", MUST),
     _case("max-stale-bad", "max-stale=x", stale(TAG), CHECKED, "max-stale: malformed", MUST),
     *(
-        _case(f"max-stale-{control}", "max-stale=1000", stale(TAG, control=f"max-age=10, {value}"), CHECKED,
-              f"max-stale does not outdo {value}", MUST)
-        for control, value in (("must", "must-revalidate"), ("proxy", "proxy-revalidate"), ("no-cache", "no-cache"), ("s-maxage", "s-maxage=10"))
+        _case(
+            f"max-stale-{control}",
+            "max-stale=1000",
+            stale(TAG, control=f"max-age=10, {value}"),
+            CHECKED,
+            f"max-stale does not outdo {value}",
+            MUST,
+        )
+        for control, value in (
+            ("must", "must-revalidate"),
+            ("proxy", "proxy-revalidate"),
+            ("no-cache", "no-cache"),
+            ("s-maxage", "s-maxage=10"),
+        )
     ),
     _case("max-stale-max-age", "max-stale=1000, max-age=5", stale(TAG), CHECKED, "max-age beside max-stale", MUST),
     _case("max-stale-min-fresh", "max-stale=1000, min-fresh=5", stale(TAG), CHECKED, "min-fresh beside max-stale"),
-    Case("request-max-stale-says", "9211 2", MAY, "max-stale: it says so", (
-        Step(answer=stale()), Step(headers=(("Cache-Control", "max-stale"),), comes=CACHE, says="detail=max-stale"),
-    )),
-    Case("request-no-store", "9111 5.2.1.5", MUST, "no-store: the answer is not stored", (
-        Step(headers=(("Cache-Control", "no-store"),), answer=fresh()), Step(answer=fresh(), comes=ORIGIN),
-    )),
-    Case("request-no-store-stored", "9111 5.2.1.5", MAY, "no-store: nothing stored is used, and nothing lost", (
-        Step(answer=fresh(body="x")),
-        Step(headers=(("Cache-Control", "no-store"),), answer=fresh(body="y"), comes=ORIGIN, text="y"),
-        Step(comes=CACHE, text="x"),
-    )),
-    Case("request-only-if-cached", "9111 5.2.1.7", MUST, "only-if-cached: nothing is stored", (
-        Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),
-    )),
-    Case("request-only-if-cached-hit", "9111 5.2.1.7", MUST, "only-if-cached: it is", (
-        Step(answer=fresh()), Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE),
-    )),
-    Case("request-only-if-cached-stale", "9111 5.2.1.7", MUST, "only-if-cached: it would have to be asked for", (
-        Step(answer=stale(TAG)), Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),
-    )),
-    Case("request-only-if-cached-max-stale", "9111 5.2.1.7", MUST, "only-if-cached beside max-stale", (
-        Step(answer=stale(TAG)), Step(headers=(("Cache-Control", "only-if-cached, max-stale"),), comes=CACHE),
-    )),
-    Case("request-only-if-cached-no-cache", "9111 5.2.1.7", MUST, "only-if-cached beside no-cache", (
-        Step(answer=fresh(TAG)), Step(headers=(("Cache-Control", "only-if-cached, no-cache"),), comes=CACHE, status=504),
-    )),
-    Case("request-only-if-cached-head", "9111 5.2.1.7", MUST, "only-if-cached: HEAD", (
-        Step(method="HEAD", headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),
-    )),
-    Case("request-only-if-cached-vary", "9111 5.2.1.7", MUST, "only-if-cached: another variant", (
-        Step(headers=(("Foo", "1"),), answer=fresh(TAG, ("Vary", "Foo"))),
-        Step(headers=(("Foo", "2"), ("Cache-Control", "only-if-cached")), comes=CACHE, status=504),
-    )),
-    Case("request-only-if-cached-credential", "9111 5.2.1.7", MUST, "only-if-cached: a credential that must be asked about", (
-        Step(answer=fresh(TAG)),
-        Step(headers=(("Authorization", "Bearer x"), ("Cache-Control", "only-if-cached")), comes=CACHE, status=504),
-    )),
-    Case("request-forwarded", "9111 5.2.1", MUST, "its Cache-Control goes to the origin as it came", (
-        Step(headers=(("Cache-Control", "max-age=0, foo=bar"),), answer=fresh(), sent=(("Cache-Control", "max-age=0, foo=bar"),)),
-    )),
-]  # fmt: skip
+    Case(
+        "request-max-stale-says",
+        "9211 2",
+        MAY,
+        "max-stale: it says so",
+        (
+            Step(answer=stale()),
+            Step(headers=(("Cache-Control", "max-stale"),), comes=CACHE, says="detail=max-stale"),
+        ),
+    ),
+    Case(
+        "request-no-store",
+        "9111 5.2.1.5",
+        MUST,
+        "no-store: the answer is not stored",
+        (
+            Step(headers=(("Cache-Control", "no-store"),), answer=fresh()),
+            Step(answer=fresh(), comes=ORIGIN),
+        ),
+    ),
+    Case(
+        "request-no-store-stored",
+        "9111 5.2.1.5",
+        MAY,
+        "no-store: nothing stored is used, and nothing lost",
+        (
+            Step(answer=fresh(body="x")),
+            Step(headers=(("Cache-Control", "no-store"),), answer=fresh(body="y"), comes=ORIGIN, text="y"),
+            Step(comes=CACHE, text="x"),
+        ),
+    ),
+    Case(
+        "request-only-if-cached",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: nothing is stored",
+        (Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),),
+    ),
+    Case(
+        "request-only-if-cached-hit",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: it is",
+        (
+            Step(answer=fresh()),
+            Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE),
+        ),
+    ),
+    Case(
+        "request-only-if-cached-stale",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: it would have to be asked for",
+        (
+            Step(answer=stale(TAG)),
+            Step(headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),
+        ),
+    ),
+    Case(
+        "request-only-if-cached-max-stale",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached beside max-stale",
+        (
+            Step(answer=stale(TAG)),
+            Step(headers=(("Cache-Control", "only-if-cached, max-stale"),), comes=CACHE),
+        ),
+    ),
+    Case(
+        "request-only-if-cached-no-cache",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached beside no-cache",
+        (
+            Step(answer=fresh(TAG)),
+            Step(headers=(("Cache-Control", "only-if-cached, no-cache"),), comes=CACHE, status=504),
+        ),
+    ),
+    Case(
+        "request-only-if-cached-head",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: HEAD",
+        (Step(method="HEAD", headers=(("Cache-Control", "only-if-cached"),), comes=CACHE, status=504),),
+    ),
+    Case(
+        "request-only-if-cached-vary",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: another variant",
+        (
+            Step(headers=(("Foo", "1"),), answer=fresh(TAG, ("Vary", "Foo"))),
+            Step(headers=(("Foo", "2"), ("Cache-Control", "only-if-cached")), comes=CACHE, status=504),
+        ),
+    ),
+    Case(
+        "request-only-if-cached-credential",
+        "9111 5.2.1.7",
+        MUST,
+        "only-if-cached: a credential that must be asked about",
+        (
+            Step(answer=fresh(TAG)),
+            Step(headers=(("Authorization", "Bearer x"), ("Cache-Control", "only-if-cached")), comes=CACHE, status=504),
+        ),
+    ),
+    Case(
+        "request-forwarded",
+        "9111 5.2.1",
+        MUST,
+        "its Cache-Control goes to the origin as it came",
+        (
+            Step(
+                headers=(("Cache-Control", "max-age=0, foo=bar"),),
+                answer=fresh(),
+                sent=(("Cache-Control", "max-age=0, foo=bar"),),
+            ),
+        ),
+    ),
+]

@@ -10,6 +10,7 @@ from tests.conformance.case import (
     Answer,
     Case,
     Comes,
+    Headers,
     Level,
     Step,
     unchanged,
@@ -18,7 +19,7 @@ from tests.conformance.case import (
 
 def _case(id: str, targeted: str, comes: Comes, rule: str, *more: tuple[str, str | int], level: Level = MUST) -> Case:
     level = MAY if comes is CACHE and level is MUST else level
-    headers = (("CDN-Cache-Control", targeted), ("Age", "60"), ("Date", 0), *more)
+    headers: Headers = (("CDN-Cache-Control", targeted), ("Age", "60"), ("Date", 0), *more)
     return Case(f"cdn-{id}", "9213 2", level, rule, (
         Step(answer=Answer(headers)), Step(answer=Answer(headers), comes=comes),
     ))  # fmt: skip
@@ -56,33 +57,94 @@ CASES = [
     _case("negative", "max-age=-1", ORIGIN, "a time before now", NONE),
     _case("empty", "", CACHE, "an empty one is ignored", LONG),
     _case("malformed-long", "max-age=1, ,", CACHE, "malformed: Cache-Control counts, longer", LONG),
-    _case("nezha-first", "max-age=1", CACHE, "Nezha-Cache-Control counts before it", ("Nezha-Cache-Control", "max-age=3600")),
+    _case(
+        "nezha-first",
+        "max-age=1",
+        CACHE,
+        "Nezha-Cache-Control counts before it",
+        ("Nezha-Cache-Control", "max-age=3600"),
+    ),
     _case("nezha-shorter", "max-age=3600", ORIGIN, "also shorter", ("Nezha-Cache-Control", "max-age=1")),
     _case("nezha-no-store", "max-age=3600", ORIGIN, "also no-store", ("Nezha-Cache-Control", "no-store")),
     _case("nezha-malformed", "max-age=3600", CACHE, "unless it is malformed", ("Nezha-Cache-Control", "no-store,,")),
     _case("nezha-empty", "max-age=3600", CACHE, "or empty", ("Nezha-Cache-Control", "")),
-    Case("cdn-lines", "9213 2.1", MUST, "several lines are one dictionary", (
-        Step(answer=Answer((("CDN-Cache-Control", "max-age=3600"), ("CDN-Cache-Control", "no-store")))),
-        Step(answer=Answer(), comes=ORIGIN),
-    )),
-    Case("cdn-forwarded", "9213 3.1", MAY, "it is passed on", (
-        Step(answer=Answer((("CDN-Cache-Control", "max-age=3600"), NONE)), has=(("CDN-Cache-Control", "max-age=3600"), NONE)),
-        Step(comes=CACHE, has=(("CDN-Cache-Control", "max-age=3600"), NONE)),
-    )),
-    Case("cdn-swr", "9213 2", MAY, "stale-while-revalidate in it", (
-        Step(answer=Answer((("CDN-Cache-Control", "max-age=1, stale-while-revalidate=3600"), ("Age", "60"), ("ETag", '"a"')), body="x")),
-        Step(answer=unchanged(), comes=CACHE, text="x", asked=2),
-    )),
-    Case("cdn-must-revalidate", "9213 2", MUST, "must-revalidate in it", (
-        Step(answer=Answer((("CDN-Cache-Control", "max-age=1, must-revalidate, stale-while-revalidate=3600"), ("Age", "60"), ("ETag", '"a"')))),
-        Step(answer=unchanged(), comes=CHECKED),
-    )),
-    Case("cdn-field", "9213 2", MUST, 'no-cache="..." in it', (
-        Step(answer=Answer((("CDN-Cache-Control", 'max-age=3600, no-cache="a"'), ("A", "1"), ("B", "2")))),
-        Step(comes=CACHE, has=(("A", None), ("B", "2"))),
-    )),
-    Case("cdn-authorization", "9111 3.5", MAY, "public in it, for a credential", (
-        Step(headers=(("Authorization", "Bearer a"),), answer=Answer((("CDN-Cache-Control", "public, max-age=3600"),))),
-        Step(headers=(("Authorization", "Bearer a"),), comes=CACHE),
-    )),
-]  # fmt: skip
+    Case(
+        "cdn-lines",
+        "9213 2.1",
+        MUST,
+        "several lines are one dictionary",
+        (
+            Step(answer=Answer((("CDN-Cache-Control", "max-age=3600"), ("CDN-Cache-Control", "no-store")))),
+            Step(answer=Answer(), comes=ORIGIN),
+        ),
+    ),
+    Case(
+        "cdn-forwarded",
+        "9213 3.1",
+        MAY,
+        "it is passed on",
+        (
+            Step(
+                answer=Answer((("CDN-Cache-Control", "max-age=3600"), NONE)),
+                has=(("CDN-Cache-Control", "max-age=3600"), NONE),
+            ),
+            Step(comes=CACHE, has=(("CDN-Cache-Control", "max-age=3600"), NONE)),
+        ),
+    ),
+    Case(
+        "cdn-swr",
+        "9213 2",
+        MAY,
+        "stale-while-revalidate in it",
+        (
+            Step(
+                answer=Answer(
+                    (("CDN-Cache-Control", "max-age=1, stale-while-revalidate=3600"), ("Age", "60"), ("ETag", '"a"')),
+                    body="x",
+                )
+            ),
+            Step(answer=unchanged(), comes=CACHE, text="x", asked=2),
+        ),
+    ),
+    Case(
+        "cdn-must-revalidate",
+        "9213 2",
+        MUST,
+        "must-revalidate in it",
+        (
+            Step(
+                answer=Answer(
+                    (
+                        ("CDN-Cache-Control", "max-age=1, must-revalidate, stale-while-revalidate=3600"),
+                        ("Age", "60"),
+                        ("ETag", '"a"'),
+                    )
+                )
+            ),
+            Step(answer=unchanged(), comes=CHECKED),
+        ),
+    ),
+    Case(
+        "cdn-field",
+        "9213 2",
+        MUST,
+        'no-cache="..." in it',
+        (
+            Step(answer=Answer((("CDN-Cache-Control", 'max-age=3600, no-cache="a"'), ("A", "1"), ("B", "2")))),
+            Step(comes=CACHE, has=(("A", None), ("B", "2"))),
+        ),
+    ),
+    Case(
+        "cdn-authorization",
+        "9111 3.5",
+        MAY,
+        "public in it, for a credential",
+        (
+            Step(
+                headers=(("Authorization", "Bearer a"),),
+                answer=Answer((("CDN-Cache-Control", "public, max-age=3600"),)),
+            ),
+            Step(headers=(("Authorization", "Bearer a"),), comes=CACHE),
+        ),
+    ),
+]

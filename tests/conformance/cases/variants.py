@@ -27,7 +27,8 @@ THREE = (("Foo", "1"), ("Bar", "abc"), ("Baz", "789"))
 def _case(id: str, vary: str, one: Headers, other: Headers, comes: Comes, rule: str, level: Level = MUST) -> Case:
     return Case(
         f"vary-{id}", "9111 4.1", MAY if comes is CACHE else level, rule,
-        (Step(headers=one, answer=fresh(("Vary", vary))), Step(headers=other, answer=fresh(("Vary", vary)), comes=comes)),
+        (Step(headers=one, answer=fresh(("Vary", vary))),
+         Step(headers=other, answer=fresh(("Vary", vary)), comes=comes)),
     )  # fmt: skip
 
 
@@ -58,20 +59,39 @@ CASES = [
         _case(f"star-{number}", value, A, A, ORIGIN, f"Vary: {value} is never reused")
         for number, value in enumerate(("*", "*, *", ", *", "*, Foo", "Foo, *", " * "), 1)
     ),
-    Case("vary-star-lines", "9111 4.1", MUST, "* on a line of its own", (
-        Step(answer=fresh(("Vary", ""), ("Vary", "*"))), Step(answer=fresh(), comes=ORIGIN),
-    )),
-    Case("vary-lines", "9111 4.1", MUST, "Vary on several lines names all of them", (
-        Step(headers=TWO, answer=fresh(("Vary", "Foo"), ("Vary", "Bar"))),
-        Step(headers=A, answer=fresh(), comes=ORIGIN),
-    )),
+    Case(
+        "vary-star-lines",
+        "9111 4.1",
+        MUST,
+        "* on a line of its own",
+        (
+            Step(answer=fresh(("Vary", ""), ("Vary", "*"))),
+            Step(answer=fresh(), comes=ORIGIN),
+        ),
+    ),
+    Case(
+        "vary-lines",
+        "9111 4.1",
+        MUST,
+        "Vary on several lines names all of them",
+        (
+            Step(headers=TWO, answer=fresh(("Vary", "Foo"), ("Vary", "Bar"))),
+            Step(headers=A, answer=fresh(), comes=ORIGIN),
+        ),
+    ),
     _alike("space", "Foo", "1,2", " 1, 2 "),
     _alike("list", "Foo", "1,,2", "1, 2"),
     _alike("order-unknown", "Foo", "1, 2", "2, 1", ORIGIN),
-    Case("vary-lines-combined", "9111 4.1", MAY, "several lines are one list", (
-        Step(headers=(("Foo", "1, 2"),), answer=fresh(("Vary", "Foo"))),
-        Step(headers=(("Foo", "1"), ("Foo", "2")), comes=CACHE),
-    )),
+    Case(
+        "vary-lines-combined",
+        "9111 4.1",
+        MAY,
+        "several lines are one list",
+        (
+            Step(headers=(("Foo", "1, 2"),), answer=fresh(("Vary", "Foo"))),
+            Step(headers=(("Foo", "1"), ("Foo", "2")), comes=CACHE),
+        ),
+    ),
     _alike("lang-order", "Accept-Language", "en, de", "de, en"),
     _alike("lang-case", "Accept-Language", "en, de", "eN, De"),
     _alike("lang-space", "Accept-Language", "en, de", " en ,   de"),
@@ -82,38 +102,86 @@ CASES = [
     _alike("encoding-none", "Accept-Encoding", "gzip;q=0", "gzip", ORIGIN),
     _alike("accept-order", "Accept", "text/html, */*;q=0.1", "*/*;q=0.1, text/html"),
     _alike("accept-other", "Accept", "text/html", "text/plain", ORIGIN),
-    Case("vary-two-variants", "9111 4.1", MAY, "two variants are stored at a time", (
-        Step(headers=A, answer=fresh(("Vary", "Foo"), body="one")),
-        Step(headers=B, answer=fresh(("Vary", "Foo"), body="two"), comes=ORIGIN, text="two"),
-        Step(headers=A, comes=CACHE, text="one"),
-        Step(headers=B, comes=CACHE, text="two"),
-    )),
-    Case("vary-newest", "9111 4", MUST, "of several that match the one with the latest Date answers", (
-        Step(headers=TWO, answer=Answer((("Cache-Control", "max-age=3600"), ("Vary", "Foo"), ("Date", -10)), body="older")),
-        Step(headers=(("Foo", "9"), ("Bar", "abc")),
-             answer=Answer((("Cache-Control", "max-age=3600"), ("Vary", "Bar"), ("Date", -100)), body="oldest"), comes=ORIGIN),
-        Step(headers=TWO, comes=CACHE, text="older"),
-    )),
-    Case("vary-checked", "9111 4.3.1", MUST, "the fields that Vary names go out with the question", (
-        Step(headers=A, answer=stale(("Vary", "Foo"), ("ETag", '"a"'))),
-        Step(headers=A, answer=unchanged(), comes=CHECKED, sent=(("Foo", "1"), ("If-None-Match", '"a"'))),
-    )),
-    Case("vary-304-selects", "9111 4.1", MAY, "a 304 selects what Vary does not", (
-        Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
-        Step(headers=B, answer=unchanged(("ETag", '"a"')), comes=CHECKED, text="one"),
-    )),
-    Case("vary-304-selects-one-of-two", "9111 4.3.4", MAY, "and among several by its strong validator", (
-        Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
-        Step(headers=B, answer=fresh(("Vary", "Foo"), ("ETag", '"b"'), body="two"), comes=ORIGIN),
-        Step(headers=(("Foo", "3"),), answer=unchanged(("ETag", '"a"')), comes=CHECKED, text="one"),
-    )),
-    Case("vary-200-same", "9111 4.3.3", MUST, "an answer to another variant is its own", (
-        Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
-        Step(headers=B, answer=fresh(("Vary", "Foo"), ("ETag", '"b"'), body="two"), comes=ORIGIN, text="two"),
-        Step(headers=A, comes=CACHE, text="one"),
-    )),
-    Case("vary-cookie", "9111 4.1", MUST, "Vary: Cookie", (
-        Step(answer=fresh(("Vary", "Cookie"))),
-        Step(headers=(("Cookie", "a=b"),), answer=fresh(body="mine"), comes=ORIGIN, text="mine"),
-    )),
-]  # fmt: skip
+    Case(
+        "vary-two-variants",
+        "9111 4.1",
+        MAY,
+        "two variants are stored at a time",
+        (
+            Step(headers=A, answer=fresh(("Vary", "Foo"), body="one")),
+            Step(headers=B, answer=fresh(("Vary", "Foo"), body="two"), comes=ORIGIN, text="two"),
+            Step(headers=A, comes=CACHE, text="one"),
+            Step(headers=B, comes=CACHE, text="two"),
+        ),
+    ),
+    Case(
+        "vary-newest",
+        "9111 4",
+        MUST,
+        "of several that match the one with the latest Date answers",
+        (
+            Step(
+                headers=TWO,
+                answer=Answer((("Cache-Control", "max-age=3600"), ("Vary", "Foo"), ("Date", -10)), body="older"),
+            ),
+            Step(
+                headers=(("Foo", "9"), ("Bar", "abc")),
+                answer=Answer((("Cache-Control", "max-age=3600"), ("Vary", "Bar"), ("Date", -100)), body="oldest"),
+                comes=ORIGIN,
+            ),
+            Step(headers=TWO, comes=CACHE, text="older"),
+        ),
+    ),
+    Case(
+        "vary-checked",
+        "9111 4.3.1",
+        MUST,
+        "the fields that Vary names go out with the question",
+        (
+            Step(headers=A, answer=stale(("Vary", "Foo"), ("ETag", '"a"'))),
+            Step(headers=A, answer=unchanged(), comes=CHECKED, sent=(("Foo", "1"), ("If-None-Match", '"a"'))),
+        ),
+    ),
+    Case(
+        "vary-304-selects",
+        "9111 4.1",
+        MAY,
+        "a 304 selects what Vary does not",
+        (
+            Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
+            Step(headers=B, answer=unchanged(("ETag", '"a"')), comes=CHECKED, text="one"),
+        ),
+    ),
+    Case(
+        "vary-304-selects-one-of-two",
+        "9111 4.3.4",
+        MAY,
+        "and among several by its strong validator",
+        (
+            Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
+            Step(headers=B, answer=fresh(("Vary", "Foo"), ("ETag", '"b"'), body="two"), comes=ORIGIN),
+            Step(headers=(("Foo", "3"),), answer=unchanged(("ETag", '"a"')), comes=CHECKED, text="one"),
+        ),
+    ),
+    Case(
+        "vary-200-same",
+        "9111 4.3.3",
+        MUST,
+        "an answer to another variant is its own",
+        (
+            Step(headers=A, answer=fresh(("Vary", "Foo"), ("ETag", '"a"'), body="one")),
+            Step(headers=B, answer=fresh(("Vary", "Foo"), ("ETag", '"b"'), body="two"), comes=ORIGIN, text="two"),
+            Step(headers=A, comes=CACHE, text="one"),
+        ),
+    ),
+    Case(
+        "vary-cookie",
+        "9111 4.1",
+        MUST,
+        "Vary: Cookie",
+        (
+            Step(answer=fresh(("Vary", "Cookie"))),
+            Step(headers=(("Cookie", "a=b"),), answer=fresh(body="mine"), comes=ORIGIN, text="mine"),
+        ),
+    ),
+]
