@@ -58,7 +58,7 @@ class Step:
     """One request and what must come of it.
 
     `path` is put behind the case's own. `sent`: fields the origin must see (None: must not). `has`: fields the client
-    must see; "*" any value, ">5" a larger number, None none at all. `asked`: how often the origin has been asked in this
+    must see; "*" any value, ">5" a larger number, None none at all. `asked`: how often the origin was asked in this
     case by the end of the step, waited for where it happens in the background.
     """
 
