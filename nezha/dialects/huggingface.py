@@ -97,7 +97,7 @@ def _credential(request: Request, parameters: Parameters) -> Credential | Pass:
         return Pass("credential")  # these hosts are shown none but the URL
     if not values.keys() & _NOT_IN_KEY - {"x-id"}:
         return ANONYMOUS
-    headers = values.get("x-amz-signedheaders", "").lower().split(";")
+    headers = filter(None, values.get("x-amz-signedheaders", "").lower().split(";"))
     signed = frozenset([*headers, "range"] if _SIGNED_RANGE in values else headers)
     return presigned(request, signed, _expiry(values), signed)
 
