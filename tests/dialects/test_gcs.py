@@ -234,7 +234,7 @@ def test_a_bearer_token_is_a_secret_with_the_project_that_pays() -> None:
 def test_a_version_4_signature_is_a_proof(scheme: str) -> None:
     shown = ("Authorization", f"{scheme} Credential=GOOG1/x, SignedHeaders=host;Range, Signature=abc")
     found = read(XML, shown, ("x-amz-security-token", "t"), ("x-amz-checksum-mode", "ENABLED")).credential
-    assert (found.kind, found.signed) == (Kind.PROOF, {"host", "range"})
+    assert (found.kind, found.signed) == (Kind.PROOF, frozenset({"host", "range"}))
     assert found.identity == "GOOG1\nx-amz-security-token: t\nuserProject: None"
 
 
@@ -248,7 +248,7 @@ def test_a_version_2_signature_is_a_proof(scheme: str) -> None:
 def test_a_version_4_url_is_a_secret_until_it_ends(vendor: str) -> None:
     target = V4_URL.replace("Goog", vendor)
     found = read(target).credential
-    assert (found.kind, found.expires_at, found.signed) == (Kind.SECRET, 1795435500.0, {"host"})
+    assert (found.kind, found.expires_at, found.signed) == (Kind.SECRET, 1795435500.0, frozenset({"host"}))
     assert found.material == f"{HOST}\n{target}\nhost: {HOST}"
 
 

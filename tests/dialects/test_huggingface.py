@@ -116,7 +116,7 @@ def test_who_shows_nothing_is_anonymous() -> None:
 def test_a_presigned_url_is_a_secret_that_leaves_room_for_headers() -> None:
     found = read(V4_URL)
     assert found.may_set == ALL
-    assert (found.credential.kind, found.credential.signed) == (Kind.SECRET, {"host"})
+    assert (found.credential.kind, found.credential.signed) == (Kind.SECRET, frozenset({"host"}))
     assert found.credential.material == f"{HOST}\n{V4_URL}\nhost: {HOST}"
 
 

@@ -109,13 +109,13 @@ async def test_ids_are_echoed_or_fresh_and_never_anothers(tmp_path: Path) -> Non
             assert answer.get("x-ms-version") == API
             assert answer.get("x-ms-request-id") is None
             assert answer.get("x-ms-lease-status") is None
-        assert "hit; ttl" in (answer.get("cache-status") or "")
+            assert ("hit; ttl" in (answer.get("cache-status") or "")) == (client_id == "three")
 
 
-@pytest.mark.parametrize("first", [{}, {"x_ms_range": "bytes=0-33554431"}])
-async def test_the_checksum_of_the_whole_is_called_so_on_a_part(first: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["", "bytes=0-33554431"])
+async def test_the_checksum_of_the_whole_is_called_so_on_a_part(first: str, tmp_path: Path) -> None:
     async with scene(tmp_path) as (nezha, _):
-        await by_sas(nezha, **first)
+        await (by_sas(nezha, x_ms_range=first) if first else by_sas(nezha))
         for _ in range(2):
             whole = await by_sas(nezha)
             assert (whole.get("content-md5"), whole.get("x-ms-blob-content-md5")) == (MD5, None)
