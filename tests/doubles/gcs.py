@@ -8,6 +8,7 @@ import base64
 import gzip
 import hashlib
 import hmac
+import json
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -64,7 +65,7 @@ class GcsOrigin(Origin):
         if blob is None or values.get("generation", str(blob.generation)) != str(blob.generation):
             return plain(404)
         if form != "xml" and values.get("alt") != "media":
-            return plain(200, text=b'{"kind":"storage#object"}')
+            return plain(200, [("Content-Type", "application/json")], _metadata(bucket, name, blob))
         if form != "xml" and request.header("x-goog-if-generation-not-match") is not None:
             return plain(400)
         if _is_known(request, blob, form, values):
@@ -97,6 +98,15 @@ def _named(request: Received) -> tuple[str, str, str]:
         return "xml", host.removesuffix(f".{HOST}"), unquote(path[1:])
     bucket, _, name = path[1:].partition("/")
     return "xml", bucket, unquote(name)
+
+
+def _metadata(bucket: str, name: str, blob: Blob) -> bytes:
+    """The resource of an object, as the JSON API writes it."""
+    resource = {"kind": "storage#object", "bucket": bucket, "name": name, "id": f"{bucket}/{name}/{blob.generation}"}
+    numbers = {"generation": str(blob.generation), "metageneration": "1", "size": str(len(blob.body))}
+    times = {"timeCreated": "2026-11-25T12:00:00.000Z", "updated": "2026-11-25T12:00:00.000Z"}
+    rest = {"etag": blob.etag, "contentType": "application/octet-stream", "storageClass": "STANDARD"}
+    return json.dumps(resource | numbers | times | rest).encode()
 
 
 def _etag(blob: Blob, form: str) -> str:

@@ -61,8 +61,10 @@ class HubOrigin(Origin):
         file = self.files.get(request.path)
         if file is None or (file.reader and request.header("authorization") != file.reader):
             return plain(401)
+        headers = [("X-Linked-ETag", f'"{file.hash}"'), ("X-Linked-Size", str(len(file.body)))]
+        headers += [("X-Repo-Commit", hashlib.sha1(request.path.encode()).hexdigest()), ("X-Xet-Hash", file.hash)]
         location = f"https://{FILES}{presigned(f'/repo/{file.hash}', uid=str(request.sequence))}"
-        return plain(302, [("Location", location), ("X-Linked-ETag", f'"{file.hash}"'), ("X-Xet-Hash", file.hash)])
+        return plain(302, [("Location", location), ("ETag", f'"{file.hash}"'), *headers])
 
 
 def _is_signed(request: Received) -> bool:
