@@ -159,7 +159,7 @@ class Authorizer:
         entry, now = stored.entry, time.time()
         extent = self._signed_extent(ask, entry.size)
         if (until := self._until(ask, entry, now)) > now:
-            self._grants.record(self._holder(ask), entry.version, ask.request.method, extent, until)
+            self._grants.record(self._holder(ask), entry, ask.request.method, extent, until)
         return Permission(entry.version, extent)
 
     def _until(self, ask: Ask, entry: Entry, now: float) -> float:

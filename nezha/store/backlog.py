@@ -41,6 +41,10 @@ class Backlog:
         """The versions under a key whose row is not written; None where the index is right."""
         return self._unwritten.get(key)
 
+    def unwritten(self) -> list[str]:
+        """The keys whose rows are not written."""
+        return list(self._unwritten)
+
     def put(self, key: str, versions: list[Stored]) -> None:
         """Writes the row of a key as soon as may be."""
         self._unwritten[key] = versions

@@ -11,7 +11,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from nezha import log
@@ -27,6 +27,7 @@ from nezha.store.epochs import Epochs
 from nezha.store.faults import refused
 from nezha.store.hot import Stored
 from nezha.store.index import Adopted, Index
+from nezha.store.listing import Listing
 from nezha.store.space import Space, claim
 from nezha.store.threads import Threads
 from nezha.store.upkeep import Upkeep
@@ -51,6 +52,7 @@ class Store:
         self._backlog = Backlog(self._index, self._threads, self._failed)
         self._versions = Versions(self._index, self._backlog, self._threads, settings.memory)
         self._epochs = Epochs(self._index, self._threads)
+        self.listing = Listing(self._index, self._versions, self._threads)
         self._upkeep = Upkeep(self, self._versions, self._index, self._space, self._threads, metrics)
         self._claim: int | None = None
 
@@ -180,11 +182,12 @@ class Store:
         self._make_current(stored, versions)
         return stored
 
-    async def complete(self, stored: Stored, entry: Entry) -> None:
-        """Makes a version visible whose every byte is stored; `entry` knows its size now."""
+    async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
+        """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        stored.entry = entry
-        self._make_current(stored, versions)
+        if may():
+            stored.entry = entry
+            self._make_current(stored, versions)
 
     def _make_current(self, stored: Stored, versions: Sequence[Stored]) -> None:
         kept = [old for old in versions if old.entry.vary != stored.entry.vary]

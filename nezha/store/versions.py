@@ -50,6 +50,11 @@ class Versions:
         known = self._hot.get(key)
         return self.backlog.get(key) if known is None else known
 
+    def glance(self, key: str) -> list[Stored] | None:
+        """The same, without counting as a use."""
+        known = self._hot.peek(key)
+        return self.backlog.get(key) if known is None else known
+
     async def find(self, key: str) -> list[Stored]:
         """The versions under a key; nothing is kept in memory for it. Raises StoreError."""
         while (known := self.known(key)) is None:
@@ -118,6 +123,11 @@ class Versions:
         self._hot.put(key, after)
         self.backlog.put(key, after)
         return gone
+
+    def forget_absent(self, key: str) -> None:
+        """Drops from memory that nothing is stored under a key."""
+        if self._hot.peek(key) == []:
+            self._hot.forget(key)
 
     def freshen(self, stored: Stored, entry: Entry) -> None:
         """Gives a version another entry, which the index may learn later."""
