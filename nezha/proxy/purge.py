@@ -69,14 +69,19 @@ class Purger:
             after = ""
             while page := await listing.page(span, after):
                 after = page[-1].key
-                await self._drop([each.key for each in page if named.covers(each.key)], done)
+                dropped, held = listing.drop([each for each in page if named.covers(each.key)])
+                self._count(len(dropped), sum(each.stored_bytes for each in dropped), done)
+                await self._drop(held, done)
                 progress(done)
         if listing.is_refused:
             raise StoreError("the index takes no writes: purge again before Nezha is restarted, or this comes back")
 
     async def _drop(self, keys: Sequence[str], done: Purged) -> None:
-        done.objects += len(keys)
-        self._metrics.count("purged_objects", by=len(keys))
-        done.bytes += sum(await asyncio.gather(*(self._store.remove(key) for key in keys)))
+        freed = await asyncio.gather(*(self._store.remove(key) for key in keys))
+        self._count(len(keys), sum(freed), done)
         await self._store.written()
-        self._store.listing.forget(keys)
+
+    def _count(self, objects: int, freed: int, done: Purged) -> None:
+        done.objects += objects
+        done.bytes += freed
+        self._metrics.count("purged_objects", by=objects)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nezha.model import Entry
+from nezha.store import rows
+from nezha.store.backlog import Keys
 from nezha.store.index import Index
 from nezha.store.threads import Threads
 from nezha.store.uses import bytes_of
@@ -18,6 +20,14 @@ class Listed:
 
     key: str
     entries: Sequence[tuple[Entry, int]]
+
+    @property
+    def versions(self) -> frozenset[str]:
+        return frozenset(entry.version for entry, _ in self.entries)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(count for _, count in self.entries)
 
 
 class Listing:
@@ -47,15 +57,36 @@ class Listing:
         backlog = self._versions.backlog
         return [key for key in backlog.unwritten() if is_named(key) and backlog.get(key)]
 
-    def forget(self, keys: Sequence[str]) -> None:
-        """Lets memory forget of keys that nothing is stored under them: the index says so by now."""
-        for key in keys:
-            self._versions.forget_absent(key)
+    def drop(self, page: Sequence[Listed]) -> tuple[list[Listed], list[str]]:
+        """Drops what is stored under keys of a page just read, in one write; of some, something is held.
+
+        Gives what is gone, and the keys of the rest, which are the store's to remove.
+        """
+        gone = [each for each in page if self._versions.end(each.key, each.versions)]
+        self._versions.backlog.drop({each.key: each.versions for each in gone}, _drop)
+        dropped = {each.key for each in gone}
+        return [each for each in gone if each.entries], [each.key for each in page if each.key not in dropped]
 
     @property
     def is_refused(self) -> bool:
         """Whether the index takes no writes, so that what is gone from memory would come back with a restart."""
         return self._versions.backlog.is_refused
+
+
+def _drop(index: Index, keys: Keys) -> None:
+    """Removes keys with their versions, which nobody holds. One that has others by now was stored since: it stays."""
+    with index.writing() as (cache, sql):
+        gone = 0
+        for key, versions in keys.items():
+            found = sql("SELECT value FROM Cache WHERE key = ? AND raw = 1", (f"o/{key}",)).fetchall()
+            if not found or {entry.version for entry in index.parsed(key, found[0][0])} != versions:
+                continue
+            sql("DELETE FROM Cache WHERE key = ? AND raw = 1", (f"o/{key}",))
+            gone += 1
+            for version in versions:
+                extents = sql(rows.REMOVE_EXTENTS, rows.extents_of(version)).fetchall()
+                cache.remove_files(name for (name,) in extents)
+    index.objects -= gone
 
 
 def _page(index: Index, span: tuple[str, str], after: str) -> list[Listed]:

@@ -5,7 +5,7 @@ There is one live form (`Stored`) of a version at a time, whoever holds it, so t
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -124,10 +124,16 @@ class Versions:
         self.backlog.put(key, after)
         return gone
 
-    def forget_absent(self, key: str) -> None:
-        """Drops from memory that nothing is stored under a key."""
-        if self._hot.peek(key) == []:
-            self._hot.forget(key)
+    def end(self, key: str, versions: Collection[str]) -> bool:
+        """Ends in memory what is stored under a key; False where some of it is held: then nothing has changed."""
+        alive = [stored for version in versions if (stored := self._live.get(version)) is not None]
+        if any(stored.leases for stored in alive):
+            return False
+        for stored in alive:
+            stored.clear()
+        self._hot.forget(key)
+        self.changed(key)
+        return True
 
     def freshen(self, stored: Stored, entry: Entry) -> None:
         """Gives a version another entry, which the index may learn later."""
