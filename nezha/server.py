@@ -40,6 +40,7 @@ from nezha.proxy.fills import Fills
 from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
 from nezha.proxy.listener import Listener
+from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
@@ -84,9 +85,9 @@ def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
 
 
 class Server:
-    """Both ports of one process, from open to drained."""
+    """Both ports of one process, from open to drained. `now` is the clock by which responses age."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, now: Callable[[], float] = time.time) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
@@ -95,6 +96,7 @@ class Server:
         self.cache_port = 0
         self.admission_port = 0
         self._closing = AsyncExitStack()
+        self._now = now
         self._started_at = time.monotonic()
         self._drained_at = 0.0
 
@@ -103,7 +105,7 @@ class Server:
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
             try:
-                store = await Store.open(settings.cache, metrics)
+                store = await Store.open(settings.cache, metrics, self._now)
             except StoreError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(store.close)
@@ -114,7 +116,7 @@ class Server:
             origins = Origins(self._prepared.contexts, metrics, self._is_own)
             stack.push_async_callback(origins.close)
             grants = Grants()
-            listener = self._listener(store, fills, pump, Authorizer(grants, origins, store), origins)
+            listener = self._listener(store, fills, pump, Authorizer(grants, origins, store, self._now), origins)
             stack.push_async_callback(self._drain, listener)
             control = Control(settings.cache.directory, self._status, store, Purger(store, fills, grants, metrics))
             stack.push_async_callback(control.close)
@@ -150,8 +152,10 @@ class Server:
         certificates = self._prepared.certificates
         leaves = Leaves(certificates.pods.rotation.signing, routes.names)
         certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
-        fetcher = Fetcher(origins, store, fills, authorizer)
-        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        fetcher = Fetcher(origins, store, fills, authorizer, self._now)
+        delivery = Delivery(store, fetcher, metrics, self._now)
+        lookout = Lookout(store, fills, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
         pages = Pages(metrics, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         certificates.measure(metrics)

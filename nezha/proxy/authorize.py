@@ -5,7 +5,7 @@ validator releases that version, a 200 or 206 of the same version counts as 304,
 the caller the leader of that. Everything else is the caller's answer, and releases nothing.
 """
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nezha.dialects import Kind
@@ -73,10 +73,11 @@ class Changed:
 class Authorizer:
     """Asks and remembers."""
 
-    def __init__(self, grants: Grants, origins: Origins, store: Store) -> None:
+    def __init__(self, grants: Grants, origins: Origins, store: Store, now: Callable[[], float]) -> None:
         self._grants = grants
         self._origins = origins
         self._store = store
+        self._now = now
 
     async def permit(
         self, ask: Ask, stored: Stored, extent: Extent | None, interim: Interim, *, is_fresh: bool
@@ -85,24 +86,24 @@ class Authorizer:
 
         `interim` gets the 1xx heads before that. Raises OriginError. The caller holds a lease on `stored`.
         """
-        if is_fresh and (granted := self.granted(ask, stored, extent, time.time())) is not None:
+        if is_fresh and (granted := self.granted(ask, stored, extent)) is not None:
             return granted
         try:
             outcome = await self._ask(ask, stored, interim)
         except OriginError:
-            if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+            if (granted := self._in_outage(ask, stored, extent)) is None:
                 raise
             return granted
         if not isinstance(outcome, Refused) or outcome.answer.head.status < 500:
             return outcome
-        if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+        if (granted := self._in_outage(ask, stored, extent)) is None:
             return outcome
         outcome.answer.abandon()
         return granted
 
-    def granted(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def granted(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission that needs no asking: an open answer on plain HTTP while it is fresh, or a live grant."""
-        entry, credential = stored.entry, ask.read.credential
+        entry, credential, now = stored.entry, ask.read.credential, self._now()
         if self._is_open(ask, entry) and time_left(entry, ask.route.freshness, now) > 0:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
@@ -113,9 +114,9 @@ class Authorizer:
             return Granted(Permission(entry.version, extent))
         return None
 
-    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself."""
-        entry, more = stored.entry, ask.route.grant_in_outage
+        entry, more, now = stored.entry, ask.route.grant_in_outage, self._now()
         left = time_left(entry, ask.route.freshness, now)
         if left + ask.route.freshness.grace <= 0 or not (left > 0 or may_outlive(entry.fields, ask.route.freshness)):
             return None
@@ -130,7 +131,7 @@ class Authorizer:
 
         The lease on `stored` was taken before: a change meanwhile does no harm to what a 304 releases.
         """
-        requested_at = time.time()
+        requested_at = self._now()
         entry = stored.entry
         more = self._condition(ask, entry)
         answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more), interim)
@@ -156,7 +157,7 @@ class Authorizer:
 
     def by_answer(self, ask: Ask, stored: Stored, answer: Answer) -> Permission:
         """The permission that a 200, 206 or 304 to the caller's own request gives, remembered where it may be."""
-        entry, now = stored.entry, time.time()
+        entry, now = stored.entry, self._now()
         extent = self._signed_extent(ask, entry.size)
         if (until := self._until(ask, entry, now)) > now:
             self._grants.record(self._holder(ask), entry, ask.request.method, extent, until)
@@ -216,6 +217,6 @@ class Authorizer:
             stored.entry,
             fields=freshened(stored.entry.fields, update),
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
         )
         self._store.freshen(stored, entry)

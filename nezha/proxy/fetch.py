@@ -7,9 +7,8 @@ ask         a further lane's slice, with the credential of somebody who takes pa
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -54,11 +53,14 @@ class Answered:
 class Fetcher:
     """What leaders do."""
 
-    def __init__(self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer) -> None:
+    def __init__(
+        self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer, now: Callable[[], float]
+    ) -> None:
         self._origins = origins
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._now = now
 
     async def lead(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], interim: Interim
@@ -87,7 +89,7 @@ class Fetcher:
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
-        requested_at = time.time()
+        requested_at = self._now()
         etag = stored.entry.fields.get("etag") if stored is not None else None
         more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
@@ -150,7 +152,7 @@ class Fetcher:
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
         )
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:

@@ -42,7 +42,7 @@ _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # what is wrong with the vol
 class Store:
     """Stored objects by key. With a broken disk it stores nothing and finds nothing: Nezha serves by pass."""
 
-    def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: CacheSettings, metrics: Metrics, now: Callable[[], float]) -> None:
         self._settings = settings
         self._metrics = metrics
         self._threads = Threads(self._failed)
@@ -51,7 +51,7 @@ class Store:
         self._space = Space(settings.directory, settings.size, settings.min_free)
         self._backlog = Backlog(self._index, self._threads, self._failed)
         self._versions = Versions(self._index, self._backlog, self._threads, settings.memory)
-        self._epochs = Epochs(self._index, self._threads)
+        self._epochs = Epochs(self._index, self._threads, now)
         self.listing = Listing(self._index, self._versions, self._threads)
         self._upkeep = Upkeep(self, self._versions, self._index, self._space, self._threads, metrics)
         self._claim: int | None = None
@@ -59,13 +59,13 @@ class Store:
     # -- life
 
     @classmethod
-    async def open(cls, settings: CacheSettings, metrics: Metrics) -> "Store":
+    async def open(cls, settings: CacheSettings, metrics: Metrics, now: Callable[[], float] = time.time) -> "Store":
         """Opens the store of a directory, made where it is missing.
 
         Raises StoreError where the directory cannot be used. A full volume or a damaged index is no such
         reason: the store gets well in the background, and meanwhile everything is a miss.
         """
-        store = cls(settings, metrics)
+        store = cls(settings, metrics, now)
         try:
             await store._threads.write(store.prepare)
         except OSError as error:
