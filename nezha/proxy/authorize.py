@@ -16,9 +16,10 @@ from nezha.proxy.grants import Grants
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import freshened, is_same_version
+from nezha.semantics.decision import forbids_storing, freshened, is_same_version
 from nezha.semantics.freshness import may_outlive, time_left
 from nezha.semantics.headers import end_to_end
+from nezha.semantics.keys import matches
 from nezha.semantics.ranges import Span
 from nezha.semantics.validators import is_strong, same_strong
 from nezha.store.hot import Stored
@@ -117,6 +118,8 @@ class Authorizer:
     def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself."""
         entry, more, now = stored.entry, ask.route.grant_in_outage, self._now()
+        if not matches(entry.vary, ask.request.fields):
+            return None  # another variant is this one's stand-in only by the origin's word (RFC 9111 4.1)
         left = time_left(entry, ask.route.freshness, now)
         if left + ask.route.freshness.grace <= 0 or not (left > 0 or may_outlive(entry.fields, ask.route.freshness)):
             return None
@@ -142,7 +145,7 @@ class Authorizer:
             named, etag = answer.head.fields.get("etag"), entry.fields.get("etag")
             if is_strong(named) and is_strong(etag) and named != etag:
                 raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
-            self._freshen(stored, answer, requested_at)
+            await self._freshen(ask, stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:
             if status in {404, 410} and self._is_open(ask, entry):
@@ -150,7 +153,7 @@ class Authorizer:
             return Refused(answer)
         if not is_same_version(entry, answer.head.fields):
             return Changed(answer, requested_at)
-        self._freshen(stored, answer, requested_at)
+        await self._freshen(ask, stored, answer, requested_at)
         permission = self.by_answer(ask, stored, answer)
         await answer.drain(_DRAINED_BYTES)
         return Granted(permission, status)
@@ -211,12 +214,17 @@ class Authorizer:
             return same_strong(named, etag)
         return etag is not None and (ask.request.fields.get("if-none-match") or "").strip() == etag
 
-    def _freshen(self, stored: Stored, answer: Answer, requested_at: float) -> None:
+    async def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
         entry = replace(
             stored.entry,
             fields=freshened(stored.entry.fields, update),
             requested_at=requested_at,
             answered_at=self._now(),
+            # What a credential was told is not told to everybody (RFC 9111 3.5), though everybody was told it before.
+            is_open=ask.read.credential.kind is Kind.NONE,
         )
         self._store.freshen(stored, entry)
+        route = ask.route
+        if forbids_storing(entry.fields, route.freshness, honors_no_store=route.honors_no_store) and stored.is_current:
+            await self._store.remove(entry.key)  # it was allowed to be stored, and is no more

@@ -99,7 +99,12 @@ class Fetcher:
             more = {}
             answer = await self._origins.fetch(ask.route, "GET", ask.head(), interim)
         asked = Span(*gaps[0]) if more else ask.span
-        return await self.take(ask, answer, asked, requested_at, lead)
+        outcome = await self.take(ask, answer, asked, requested_at, lead)
+        if more and isinstance(outcome, Answered) and answer.head.status in {206, 416}:
+            # It is about the gap, which the client did not ask for, and is not stored: it is nobody's.
+            answer.abandon()
+            return await self._ask_as_leader(ask, None, (), lead, interim)
+        return outcome
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
@@ -170,11 +175,8 @@ class Fetcher:
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version:
-            fields = freshened(stored.entry.fields, entry.fields)
-            self._store.freshen(
-                stored,
-                replace(stored.entry, fields=fields, requested_at=entry.requested_at, answered_at=entry.answered_at),
-            )
+            kept = replace(entry, version=stored.entry.version, size=stored.entry.size, vary=stored.entry.vary)
+            self._store.freshen(stored, replace(kept, fields=freshened(stored.entry.fields, entry.fields)))
         return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
