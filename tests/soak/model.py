@@ -149,7 +149,9 @@ class Model:
             )
         )  # fmt: skip
         nth = self.rng.choice((1, 1, (1, 2), None))
-        self._tell(f"harm {path} {nth} {({name: value for name in fault.__slots__ if (value := getattr(fault, name))})}")
+        self._tell(
+            f"harm {path} {nth} { ({name: value for name in fault.__slots__ if (value := getattr(fault, name))}) }"
+        )
         self.truth.fault(path, fault, nth=nth)
 
     def _settle(self, path: str) -> None:
@@ -195,7 +197,7 @@ class Model:
         self._is_unquiet = False
         assert self._server is not None
         deadline = time.monotonic() + WAIT_SECONDS
-        while any(self._server.metrics.read("fills_running").values()):  # noqa: ASYNC110  # the product tells nothing
+        while any(self._server.metrics.read("fills_running").values()):  # the product tells nothing
             if time.monotonic() > deadline:
                 raise Violation("a fill does not end")
             await asyncio.sleep(0.001)
@@ -220,7 +222,9 @@ class Model:
         if known is not None and rng.random() < 0.12:
             headers.append((rng.choice(("If-None-Match", "If-None-Match", "If-Match", "If-Range")), known))
         if rng.random() < 0.08:
-            headers.append(("Cache-Control", rng.choice(("no-cache", "max-age=0", "max-age=20", "min-fresh=50", "no-store"))))
+            headers.append(
+                ("Cache-Control", rng.choice(("no-cache", "max-age=0", "max-age=20", "min-fresh=50", "no-store")))
+            )
         return Asked("HEAD" if rng.random() < 0.1 else "GET", path, tuple(headers), self.truth.tick())
 
     def _raw(self, asked: Asked, body: bytes | None = None) -> bytes:
@@ -246,6 +250,8 @@ class Model:
             response = await client.read_response(asked.method)
             ends = ends or response.get("connection") == "close"
             return Answered(response.status, response.headers, response.body, is_whole=True)
+        except TimeoutError:
+            raise Violation(f"{asked} has no end") from None
         except Truncated as error:
             ends = True
             head = error.head
