@@ -5,8 +5,7 @@ validator releases that version, a 200 or 206 of the same version counts as 304,
 the caller the leader of that. Everything else is the caller's answer, and releases nothing.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nezha.dialects import Kind
@@ -20,8 +19,9 @@ from nezha.proxy.outgoing import Ask
 from nezha.semantics.control import delta
 from nezha.semantics.freshness import may_outlive, time_left, time_left_on_error
 from nezha.semantics.headers import directives
+from nezha.semantics.keys import matches
 from nezha.semantics.ranges import Span
-from nezha.semantics.storing import is_about, is_same_version, own_of, renewed
+from nezha.semantics.storing import News, forbids_storing, is_about, is_same_version, own_of, renewed
 from nezha.semantics.validators import same_strong
 from nezha.store.hot import Stored
 from nezha.store.store import Store
@@ -80,10 +80,11 @@ class Changed:
 class Authorizer:
     """Asks and remembers."""
 
-    def __init__(self, grants: Grants, origins: Origins, store: Store) -> None:
+    def __init__(self, grants: Grants, origins: Origins, store: Store, now: Callable[[], float]) -> None:
         self._grants = grants
         self._origins = origins
         self._store = store
+        self._now = now
 
     async def permit(
         self, ask: Ask, stored: Stored, others: Sequence[Stored], extent: Extent | None, interim: Interim
@@ -95,22 +96,22 @@ class Authorizer:
         try:
             outcome = await self.ask(ask, stored, interim, others)
         except OriginError:
-            if (granted := self._in_outage(ask, stored, extent, time.time(), is_error=True)) is None:
+            if (granted := self._in_outage(ask, stored, extent, is_error=True)) is None:
                 raise
             return granted
         if not isinstance(outcome, Refused) or (status := outcome.answer.head.status) < 500:
             return outcome
-        if (granted := self._in_outage(ask, stored, extent, time.time(), is_error=status in _ERRORS)) is None:
+        if (granted := self._in_outage(ask, stored, extent, is_error=status in _ERRORS)) is None:
             return outcome
         outcome.answer.abandon()
         return granted
 
-    def granted(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def granted(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission that needs no asking: an open answer on plain HTTP, or a live grant.
 
         The caller has decided that the entry may be used without asking (`decision.Serve`).
         """
-        entry, credential = stored.entry, ask.read.credential
+        entry, credential, now = stored.entry, ask.read.credential, self._now()
         if self._is_open(ask, entry):
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
@@ -121,14 +122,14 @@ class Authorizer:
             return Granted(Permission(entry.version, extent))
         return None
 
-    def _in_outage(
-        self, ask: Ask, stored: Stored, extent: Extent | None, now: float, *, is_error: bool
-    ) -> Granted | None:
+    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None, *, is_error: bool) -> Granted | None:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself.
 
         Or, on plain HTTP, where the origin or the client allowed it for errors (`is_error`): an open answer's.
         """
-        entry, more, policy = stored.entry, ask.route.grant_in_outage, ask.route.freshness
+        entry, more, policy, now = stored.entry, ask.route.grant_in_outage, ask.route.freshness, self._now()
+        if not matches(entry.vary, ask.request.fields):
+            return None  # another variant is this one's stand-in only by the origin's word (RFC 9111 4.1)
         left = time_left(entry, policy, now)
         if is_error and self._is_open(ask, entry):
             allowed = delta(directives(ask.request.fields.get("cache-control")).get("stale-if-error")) or 0
@@ -149,32 +150,36 @@ class Authorizer:
 
         The lease on `stored` was taken before: a change meanwhile does no harm to what a 304 releases.
         """
-        requested_at, entry = time.time(), stored.entry
-        more = self._condition(ask, entry, others)
-        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more), interim)
-        selected = _selected(stored, others, answer.head.fields)
-        if answer.head.status == 304 and more and selected is None:
+        requested_at, entry = self._now(), stored.entry
+        more, query = self._condition(ask, entry, others)
+        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more, query), interim)
+        selected = _selected(ask, stored, others, answer.head.fields)
+        if answer.head.status == 304 and (more or query) and selected is None:
             # It speaks of a version that is not stored here: its bytes are asked for.
-            requested_at, more = time.time(), {}
+            requested_at, more, query = self._now(), {}, ""
             answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(), interim)
         status = answer.head.status
         if status == 304:
-            if not more and not self._speaks_of(ask, answer, entry):
+            if not (more or query) and not self._speaks_of(ask, answer, entry):
                 return Refused(answer)
-            return self._confirmed(ask, selected or stored, answer, requested_at)
+            return await self._confirmed(ask, selected or stored, answer, requested_at)
         if status not in {200, 206}:
             return await self._other(ask, stored, answer, requested_at)
-        if not is_same_version(entry, answer.head.fields):
+        if not is_same_version(entry, answer.head.fields, ask.route.dialect.mark(answer.head.fields)):
             return Changed(answer, requested_at)
-        granted = self._confirmed(ask, stored, answer, requested_at)
+        granted = await self._confirmed(ask, stored, answer, requested_at)
         await answer.drain(_DRAINED_BYTES)
         return granted
 
-    def _confirmed(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> Granted:
+    async def _confirmed(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> Granted:
         """The answer has said that the stored version is current: it is the caller's, and its fields are renewed."""
-        dialect, fields = ask.route.dialect, answer.head.fields
-        entry = renewed(stored.entry, fields, requested_at, time.time(), is_metadata=dialect.is_object_store)
+        route, dialect, fields = ask.route, ask.route.dialect, answer.head.fields
+        news = News(fields, requested_at, self._now(), ask.read.credential.kind is Kind.NONE)
+        entry = renewed(stored.entry, news, is_metadata=dialect.is_object_store)
         self._store.freshen(stored, entry)
+        honors = route.honors_no_store
+        if stored.is_current and forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):
+            await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
         own = own_of(fields, entry.fields, dialect.exchange_fields)
         return Granted(self.by_answer(ask, stored, answer), answer.head.status, own=own, selected=stored)
 
@@ -188,10 +193,10 @@ class Authorizer:
 
     def by_answer(self, ask: Ask, stored: Stored, answer: Answer) -> Permission:
         """The permission that a 200, 206 or 304 to the caller's own request gives, remembered where it may be."""
-        entry, now = stored.entry, time.time()
+        entry, now = stored.entry, self._now()
         extent = self._signed_extent(ask, entry.size)
         if (until := self._until(ask, entry, now)) > now:
-            self._grants.record(self._holder(ask), entry.version, ask.request.method, extent, until)
+            self._grants.record(self._holder(ask), entry, ask.request.method, extent, until)
         return Permission(entry.version, extent)
 
     def _until(self, ask: Ask, entry: Entry, now: float) -> float:
@@ -224,18 +229,21 @@ class Authorizer:
         is_plain = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
         return is_plain and entry.is_open
 
-    def _condition(self, ask: Ask, entry: Entry, others: Sequence[Stored]) -> dict[str, str]:
-        """The stored validators, where the caller's request has room for them (RFC 9111 4.3.1)."""
+    def _condition(self, ask: Ask, entry: Entry, others: Sequence[Stored]) -> tuple[dict[str, str], str]:
+        """The stored validators as a field, or as a parameter, where the request has room for one (RFC 9111 4.3.1)."""
         if not 200 <= entry.status < 300:
-            return {}  # a 304 would speak of a representation, and none is stored
+            return {}, ""  # a 304 would speak of a representation, and none is stored
         etag, modified = entry.fields.get("etag"), entry.fields.get("last-modified")
-        may_set = ask.read.may_set
+        may_set, unless = ask.read.may_set, ask.read.unless
+        if entry.mark and unless:
+            is_parameter = unless.startswith("?")
+            return ({}, f"{unless[1:]}={entry.mark}") if is_parameter else ({unless: entry.mark}, "")
         if etag is not None:
             etags = [etag, *(other.entry.fields.get("etag") or "" for other in others)]
-            return {"If-None-Match": ", ".join(etags)} if "if-none-match" in may_set else {}
+            return ({"If-None-Match": ", ".join(etags)} if "if-none-match" in may_set else {}), ""
         if modified is not None and "if-modified-since" in may_set and "if-modified-since" not in ask.request.fields:
-            return {"If-Modified-Since": modified}
-        return {}
+            return {"If-Modified-Since": modified}, ""
+        return {}, ""
 
     def _speaks_of(self, ask: Ask, answer: Answer, entry: Entry) -> bool:
         """Whether a 304 to the caller's own condition is about the stored version."""
@@ -249,10 +257,10 @@ class Authorizer:
         return etag is not None and (asked.get("if-none-match") or "").strip() == etag
 
 
-def _selected(stored: Stored, others: Sequence[Stored], answer: Fields) -> Stored | None:
+def _selected(ask: Ask, stored: Stored, others: Sequence[Stored], answer: Fields) -> Stored | None:
     """The version that a 304 speaks of (RFC 9111 4.3.4); None where it names none of them, or does not say which."""
+    mark = ask.route.dialect.mark(answer)
     if not others:
-        return stored if is_about(stored.entry, answer) else None
-    return next(
-        (each for each in (stored, *others) if not each.is_removed and is_same_version(each.entry, answer)), None
-    )
+        return stored if is_about(stored.entry, answer, mark) else None
+    found = (each for each in (stored, *others) if is_same_version(each.entry, answer, mark))
+    return next((each for each in found if not each.is_removed), None)

@@ -7,16 +7,15 @@ ask         a further lane's slice, with the credential of somebody who takes pa
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
-from nezha.model import Entry, Extent, Fields
+from nezha.model import Entry, Extent, Fields, Head
 from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
@@ -31,6 +30,7 @@ from nezha.semantics.storing import (
     Fail,
     Forward,
     Freshen,
+    News,
     Store,
     is_head_of,
     is_same_version,
@@ -66,11 +66,14 @@ class Answered:
 class Fetcher:
     """What leaders do."""
 
-    def __init__(self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer) -> None:
+    def __init__(
+        self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer, now: Callable[[], float]
+    ) -> None:
         self._origins = origins
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._now = now
 
     async def lead(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], interim: Interim
@@ -99,7 +102,7 @@ class Fetcher:
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
-        requested_at = time.time()
+        requested_at = self._now()
         more: dict[str, str] = {}
         # RFC 9111 3.4: only parts of one strong validator are ever joined.
         if stored is not None and gaps and ask.may_range and is_joinable(stored.entry):
@@ -111,7 +114,12 @@ class Fetcher:
             more = {}
             answer = await self._origins.fetch(ask.route, "GET", ask.head(), interim)
         asked = Span(*gaps[0]) if more else ask.span
-        return await self.take(ask, answer, asked, requested_at, lead)
+        outcome = await self.take(ask, answer, asked, requested_at, lead)
+        if more and isinstance(outcome, Answered) and answer.head.status in {206, 416}:
+            # It is about the gap, which the client did not ask for, and is not stored: it is nobody's.
+            answer.abandon()
+            return await self._ask_as_leader(ask, None, (), lead, interim)
+        return outcome
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
@@ -126,7 +134,7 @@ class Fetcher:
         self, ask: Ask, answer: Answer, asked: Span | None, requested_at: float, lead: Lead
     ) -> Filling | Answered:
         """Decides on an answer to a GET, and starts what follows. Raises OriginMismatch."""
-        context = self._context(ask, asked, requested_at)
+        context = self._context(ask, answer.head.fields, asked, requested_at)
         match on_response(answer.head, answer.framing, answer.length, context):
             case Fail(reason):
                 answer.abandon()
@@ -151,7 +159,7 @@ class Fetcher:
             case unreachable:
                 assert_never(unreachable)
 
-    def _context(self, ask: Ask, asked: Span | None, requested_at: float) -> Context:
+    def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
         is_anonymous = ask.read.credential.kind is Kind.NONE
         return Context(
@@ -163,7 +171,9 @@ class Fetcher:
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
+            mark=route.dialect.mark(fields),
+            unfit=route.dialect.unfit(fields),
         )
 
     async def _version(self, ask: Ask, decision: Store, answer: Answer, context: Context) -> Stored:
@@ -178,6 +188,7 @@ class Fetcher:
             answered_at=context.answered_at,
             is_open=not context.shows_credential,
             vary=vary_of(answer.head.fields, ask.request.fields),
+            mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version:
@@ -185,20 +196,22 @@ class Fetcher:
         return stored
 
     def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
-        is_metadata, now = ask.route.dialect.is_object_store, time.time()
-        self._store.freshen(
-            stored, renewed(stored.entry, answer.head.fields, requested_at, now, is_metadata=is_metadata)
-        )
+        is_anonymous = ask.read.credential.kind is Kind.NONE
+        news = News(answer.head.fields, requested_at, self._now(), is_anonymous)
+        self._store.freshen(stored, renewed(stored.entry, news, is_metadata=ask.route.dialect.is_object_store))
 
     async def probe(self, ask: Ask, stored: Stored | None, interim: Interim) -> Answer:
         """Sends a HEAD; on plain HTTP its answer tells of what is stored (RFC 9111 4.3.5). Raises OriginError.
 
         What it describes is fresh again; what it does not is asked for before its next use.
         """
-        requested_at = time.time()
+        requested_at = self._now()
         answer = await self._origins.fetch(ask.route, "HEAD", ask.head(), interim)
-        is_open = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
-        if stored is None or not is_open or not answer.head.status == stored.entry.status == 200:
+        is_plain = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
+        # What is not everybody's yet does not become so by a HEAD.
+        if stored is None or not (
+            is_plain and stored.entry.is_open and answer.head.status == stored.entry.status == 200
+        ):
             return answer
         if matches(stored.entry.vary, ask.request.fields):
             if is_head_of(stored.entry, answer.head.fields):
@@ -221,11 +234,14 @@ class Fetcher:
         span = parse_content_range(head.fields.get("content-range")) if head.status == 206 else None
         whole = Extent(0, stored.entry.size) if head.status == 200 and answer.length == stored.entry.size else None
         found = span.extent if span is not None and answer.length == span.extent.length else whole
-        if found is None or not is_same_version(stored.entry, head.fields) or found.start > extent.start:
+        if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
         return self._fills.start(stored, stored.entry.size, answer, found)
+
+    def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
+        return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))
 
     @contextmanager
     def taking_part(self, ask: Ask, fill: Fill | None) -> Iterator[None]:
@@ -258,7 +274,7 @@ class Fetcher:
                 continue
             span = parse_content_range(head.fields.get("content-range"))
             is_slice = head.status == 206 and span is not None and span.extent == extent and span.size == fill.size
-            if is_slice and answer.length == extent.length and is_same_version(fill.stored.entry, head.fields):
+            if is_slice and answer.length == extent.length and self._is_of(ask, fill.stored.entry, head):
                 fill.is_parallel = True
                 return answer
             answer.abandon()

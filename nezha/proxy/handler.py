@@ -10,7 +10,6 @@
 The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -45,6 +44,7 @@ _PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary
 class Steps:
     """The parts that do the steps."""
 
+    lookout: Lookout
     authorizer: Authorizer
     fetcher: Fetcher
     delivery: Delivery
@@ -62,7 +62,7 @@ class Handler:
         self._routes = routes
         self._store = store
         self._fills = fills
-        self._lookout = Lookout(store, fills)
+        self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
@@ -139,7 +139,7 @@ class Handler:
             return
         if isinstance(decision, Serve) and not decision.refreshes and stored is not None:
             with self._store.lease(stored):
-                granted = self._steps.authorizer.granted(ask, stored, None, time.time())
+                granted = self._steps.authorizer.granted(ask, stored, None)
                 if granted is not None:
                     await self._deliver(exchange, ask, look, granted, trace)
                     return
@@ -173,7 +173,7 @@ class Handler:
         with self._store.lease(stored):
             outcome: Granted | Refused | Changed | None = None
             if isinstance(decision, Serve):
-                outcome = authorizer.granted(ask, stored, extent, time.time())
+                outcome = authorizer.granted(ask, stored, extent)
                 if outcome is not None and decision.refreshes:
                     self._steps.refresher.start(ask, stored)
             if outcome is None and _wants_no_asking(ask):

@@ -34,7 +34,8 @@ class Framing(Enum):
 class Context:
     """What is known of a request when its answer comes: all that bears on storing.
 
-    `asked` is the Range that went out (None: none did). Times are seconds since the epoch.
+    `asked` is the Range that went out (None: none did). Times are seconds since the epoch. `mark` and `unfit` are what
+    the dialect says of the answer.
     """
 
     request: Request
@@ -46,6 +47,8 @@ class Context:
     max_object: int
     requested_at: float
     answered_at: float
+    mark: str = ""
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
     fields = _kept(end_to_end(head.fields), control, context.answered_at, is_metadata=policy.is_metadata)
     if (reason := _not_stored(head, framing, fields, control, context)) is not None:
         return Forward(reason)
-    strong = is_strong(fields.get("etag")) and head.status in {200, 206}
+    strong = head.status in {200, 206} and (bool(context.mark) or is_strong(fields.get("etag")))
     if head.status != 206:
         if length is not None and length > context.max_object:
             return Forward("too-large")
@@ -135,16 +138,16 @@ def _not_stored(head: Head, framing: Framing, fields: Fields, control: Control, 
     """Why an answer may not be stored; None where it may (RFC 9111 3, and 3.5 for a credential)."""
     if not context.may_store:
         return "anonymous"
+    if context.unfit:
+        return context.unfit
     if framing is Framing.CLOSE:
         return "no-length"
     if head.status == 206 and framing is Framing.CHUNKED:
         return "partial-unusable"
     if "*" in members(head.fields.get("vary")):
         return "vary"
-    if context.policy.is_metadata:
-        forbids = "no-store" in control.names or "private" in control.names
-        return "no-store" if context.honors_no_store and forbids else None
-    if (reason := _forbidden(head.status, control)) is not None:
+    reason = forbids_storing(head.status, head.fields, context.policy, honors_no_store=context.honors_no_store)
+    if reason is not None or context.policy.is_metadata:
         return reason
     is_for_all = control.names & {"public", "s-maxage", "must-revalidate"}
     if context.shows_credential and (head.status >= 300 or not is_for_all):
@@ -152,8 +155,11 @@ def _not_stored(head: Head, framing: Framing, fields: Fields, control: Control, 
     return _of_no_use(head.status, fields, control, context.policy)
 
 
-def _forbidden(status: int, control: Control) -> str | None:
-    """What the response itself says against being stored by a shared cache."""
+def forbids_storing(status: int, fields: Fields, policy: Policy, *, honors_no_store: bool) -> str | None:
+    """The directive by which a response may not be stored, or after a 304 not stay stored; None where there is none."""
+    control = control_of(fields, is_metadata=policy.is_metadata)
+    if policy.is_metadata:
+        return "no-store" if honors_no_store and control.names & {"no-store", "private"} else None
     if "must-understand" in control.names:
         if status not in _UNDERSTOOD:
             return "status"
@@ -188,13 +194,17 @@ def _kept(fields: Fields, control: Control, at: float, *, is_metadata: bool) -> 
     return fields if date_of(fields) is not None else fields.with_field("Date", formatdate(at, usegmt=True))
 
 
-def is_same_version(entry: Entry, fields: Fields) -> bool:
-    """Whether a 200 or 206 with `fields` belongs to the entry's version: by equal strong validator only."""
-    return entry.status == 200 and same_strong(entry.fields.get("etag"), fields.get("etag"))
+def is_same_version(entry: Entry, fields: Fields, mark: str = "") -> bool:
+    """Whether a 200 or 206 with `fields` belongs to the entry's version: by equal mark or strong validator only."""
+    if entry.status != 200:
+        return False
+    return mark == entry.mark if mark or entry.mark else same_strong(entry.fields.get("etag"), fields.get("etag"))
 
 
-def is_about(entry: Entry, fields: Fields) -> bool:
+def is_about(entry: Entry, fields: Fields, mark: str = "") -> bool:
     """Whether a 304 to the entry's validator can be about it: it names no other version (RFC 9111 4.3.4)."""
+    if mark and entry.mark:
+        return mark == entry.mark
     named, etag = fields.get("etag"), entry.fields.get("etag")
     return named is None or not is_strong(named) or (etag is not None and same_weak(named, etag))
 
@@ -213,20 +223,31 @@ def outdated(entry: Entry) -> Entry:
 _FRAME = frozenset({"content-length", "content-range"})
 
 
-def renewed(entry: Entry, answer: Fields, requested_at: float, answered_at: float, *, is_metadata: bool) -> Entry:
+@dataclass(frozen=True, slots=True)
+class News:
+    """An answer about what is stored. `is_open`: it came to who showed no credential. Times are since the epoch."""
+
+    fields: Fields
+    requested_at: float
+    answered_at: float
+    is_open: bool
+
+
+def renewed(entry: Entry, news: News, *, is_metadata: bool) -> Entry:
     """The entry after a 304, or another answer of its version (RFC 9111 3.2): fields of that replace its own.
 
     But for what frames a body; and a version is never renamed: a strong ETag stays. An answer with the strong ETag of
-    another version updates nothing. Age and Date speak of the answer they came with.
+    another version updates nothing. Age and Date speak of the answer they came with. What a credential was told is not
+    told to everybody (RFC 9111 3.5), though everybody was told it before.
     """
-    stored, named = entry.fields, answer.get("etag")
+    stored, named = entry.fields, news.fields.get("etag")
+    entry = replace(entry, requested_at=news.requested_at, answered_at=news.answered_at, is_open=news.is_open)
     if is_strong(named) and not same_strong(named, stored.get("etag")):
-        return replace(entry, requested_at=requested_at, answered_at=answered_at)
-    news = end_to_end(answer).without(_FRAME | ({"etag"} if is_strong(stored.get("etag")) else set()))
-    merged = Fields((*stored.without({"age", "date", *news.names()}), *news))
+        return entry
+    update = end_to_end(news.fields).without(_FRAME | ({"etag"} if is_strong(stored.get("etag")) else set()))
+    merged = Fields((*stored.without({"age", "date", *update.names()}), *update))
     control = control_of(merged, is_metadata=is_metadata)
-    fields = _kept(merged, control, answered_at, is_metadata=is_metadata)
-    return replace(entry, fields=fields, requested_at=requested_at, answered_at=answered_at)
+    return replace(entry, fields=_kept(merged, control, news.answered_at, is_metadata=is_metadata))
 
 
 def own_of(answer: Fields, stored: Fields, exchange: frozenset[str]) -> Fields:

@@ -47,8 +47,8 @@ def is_strong(etag: str | None) -> bool:
 
 
 def is_joinable(entry: Entry) -> bool:
-    """Whether other answers can be told to be of this very version: a 200 with a strong ETag."""
-    return entry.status == 200 and is_strong(entry.fields.get("etag"))
+    """Whether other answers can be told to be of this very version: a 200 with a mark, or a strong ETag."""
+    return entry.status == 200 and (bool(entry.mark) or is_strong(entry.fields.get("etag")))
 
 
 def same_strong(one: str | None, other: str | None) -> bool:

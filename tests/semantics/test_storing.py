@@ -17,7 +17,9 @@ from nezha.semantics.storing import (
     Forward,
     Framing,
     Freshen,
+    News,
     Store,
+    forbids_storing,
     is_about,
     is_head_of,
     is_same_version,
@@ -238,6 +240,33 @@ def test_what_is_of_no_use_later_is_not_stored(
     assert decision == Forward(reason) if reason else isinstance(decision, Store)
 
 
+def test_what_is_not_the_objects_bytes_passes() -> None:
+    unfit = replace(context(), unfit="transcoded")
+    assert on_response(answer(), Framing.LENGTH, 10, unfit) == Forward("transcoded")
+
+
+def test_a_mark_is_as_good_as_a_strong_validator() -> None:
+    head = Head(206, Fields([("Content-Range", "bytes 2-4/10"), ("ETag", 'W/"v1"')]))
+    marked = replace(context(asked=Span(2, 5), policy=OBJECT_STORE), mark="7")
+    decision = on_response(head, Framing.LENGTH, 3, marked)
+    assert isinstance(decision, Store)
+    assert decision.is_strong
+    entry = replace(ENTRY, mark="7")
+    assert is_same_version(entry, Fields([("ETag", '"v2"')]), "7")
+    assert not is_same_version(entry, ENTRY.fields, "8")
+    assert not is_same_version(ENTRY, ENTRY.fields, "8")
+    assert is_about(entry, Fields([("ETag", '"v2"')]), "7")
+    assert not is_about(entry, ENTRY.fields, "8")
+
+
+@pytest.mark.parametrize("control", ["no-store", "private", "private, max-age=5"])
+def test_what_may_not_be_stored_may_not_stay_stored(control: str) -> None:
+    fields = Fields([("Cache-Control", control)])
+    assert forbids_storing(200, fields, WEB, honors_no_store=False) == control.partition(",")[0]
+    assert forbids_storing(200, fields, OBJECT_STORE, honors_no_store=False) is None
+    assert forbids_storing(200, fields, OBJECT_STORE, honors_no_store=True) == "no-store"
+
+
 def test_a_body_that_only_the_connections_end_ends_is_not_stored() -> None:
     assert on_response(answer(), Framing.CLOSE, None, context()) == Forward("no-length")
 
@@ -377,8 +406,9 @@ STORED = Fields(
 
 
 def freshened(stored: Fields, *update: tuple[str, str], is_metadata: bool = False) -> Fields:
-    entry = renewed(replace(ENTRY, fields=stored), Fields(update), NOW + 1, NOW + 2, is_metadata=is_metadata)
-    assert (entry.requested_at, entry.answered_at) == (NOW + 1, NOW + 2)
+    news = News(Fields(update), NOW + 1, NOW + 2, is_open=False)
+    entry = renewed(replace(ENTRY, fields=stored), news, is_metadata=is_metadata)
+    assert (entry.requested_at, entry.answered_at, entry.is_open) == (NOW + 1, NOW + 2, False)
     return entry.fields
 
 

@@ -1,5 +1,6 @@
 """Dates, entity tags, preconditions and their precedence (RFC 9110 5.6.7, 8.8 and 13)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -260,6 +261,7 @@ def test_answers_join_a_200_with_a_strong_etag_only() -> None:
 
     assert is_joinable(entry(200, '"a"'))
     assert not is_joinable(entry(200, 'W/"a"'))
+    assert is_joinable(replace(entry(200, 'W/"a"'), mark="7"))
     assert not is_joinable(entry(404, '"a"'))
 
 
