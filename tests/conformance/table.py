@@ -85,8 +85,8 @@ def every_case() -> str:
         "# The conformance cases",
         "",
         f"{len(CASES)} cases, written by `python -m tests.conformance.table` from `tests/conformance/cases/`. They are",
-        "played by `tests/conformance/test_cases.py` against a running Nezha. [HTTP](http.md) says what does not apply,",
-        "and why.",
+        "played by `tests/conformance/test_cases.py` against a running Nezha. [HTTP](http.md) says what does not",
+        "apply, and why.",
     ]
     for section, about in SECTIONS.items():
         lines += ["", f"## RFC {section}: {about}", "", "| case | section | level | rule |", "|---|---|---|---|"]
