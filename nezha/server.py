@@ -46,7 +46,7 @@ from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
 from nezha.proxy.purge import Purger
-from nezha.proxy.refresh import Refresher
+from nezha.proxy.refresh import Prober, Refresher
 from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
@@ -159,7 +159,8 @@ class Server:
         lookout = Lookout(store, fills, self._now)
         passthrough = Passthrough(origins, metrics)
         unsafe, refresher = Unsafe(store, fills, passthrough), Refresher(authorizer, fetcher, store, fills)
-        steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher)
+        prober = Prober(origins, store, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher, prober)
         pages = Pages(metrics, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         certificates.measure(metrics)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -15,13 +16,15 @@ from nezha.proxy.http1 import Exchange
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.parts import Parts
 from nezha.proxy.pump import Piece, PumpError
-from nezha.proxy.reader import Reader, Stranded
+from nezha.proxy.reader import Late, Reader, Stranded
 from nezha.semantics.decision import Selection
 from nezha.semantics.freshness import age
+from nezha.semantics.validators import is_joinable
 from nezha.store.bodies import StoredExtent
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 
+_PATIENCE_SECONDS = 0.05  # at least: a fast origin is no reason to ask it twice
 _RESUMES_MAX = 5  # without a byte of progress between them
 # RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
 _NOT_MODIFIED_DROPS = frozenset(
@@ -79,7 +82,7 @@ class Delivery:
             for part in selection.parts or (extent,):
                 if parts is not None and part is not None:
                     await exchange.write(parts.head(part))
-                with Reader(course.stored, course.fill, part) as reader:
+                with Reader(course.stored, course.fill, part, _patience(ask, course)) as reader:
                     await self._send(exchange, ask, course, reader)
             if parts is not None:
                 await exchange.write(parts.end)
@@ -127,6 +130,10 @@ class Delivery:
                 if not await self._step(exchange, course, reader):
                     return
                 resumes = 0
+            except Late:
+                reader.patience = None  # it is asked for once
+                with suppress(OriginError):
+                    reader.attach(await self._fetcher.overtake(ask, course.stored, _gap(course, reader)))
             except Stranded as stranded:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
@@ -189,15 +196,30 @@ class Delivery:
 
     async def _resume(self, ask: Ask, course: Course, reader: Reader) -> None:
         """Fetches the reader's next gap. Raises Cut where the version cannot be had any more."""
-        stop = reader.stop
-        if stop is None:
-            raise Cut("origin")
-        after = course.stored.next_start(reader.position)
-        gap = Extent(reader.position, stop if after is None else min(stop, after))
         try:
-            reader.attach(await self._fetcher.resume(ask, course.stored, gap))
+            reader.attach(await self._fetcher.resume(ask, course.stored, _gap(course, reader)))
         except OriginError as error:
             raise Cut("origin") from error
+
+
+def _gap(course: Course, reader: Reader) -> Extent:
+    """What a reader misses next. Raises Cut where nobody knows its end."""
+    stop = reader.stop
+    if stop is None:
+        raise Cut("origin")
+    after = course.stored.next_start(reader.position)
+    return Extent(reader.position, stop if after is None else min(stop, after))
+
+
+def _patience(ask: Ask, course: Course) -> float | None:
+    """How long to wait for a lane that has not come to what is asked for: as long as asking for it would take.
+
+    None where nobody may ask for it, or further lanes see to it.
+    """
+    entry, fill = course.stored.entry, course.fill
+    if fill is None or fill.ranger is not None or ask.span is None or not (ask.may_range and is_joinable(entry)):
+        return None
+    return max(entry.answered_at - entry.requested_at, _PATIENCE_SECONDS)
 
 
 def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:

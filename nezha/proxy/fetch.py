@@ -23,7 +23,7 @@ from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.keys import matches, vary_of
+from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
 from nezha.semantics.storing import (
     Context,
@@ -32,10 +32,8 @@ from nezha.semantics.storing import (
     Freshen,
     News,
     Store,
-    is_head_of,
     is_same_version,
     on_response,
-    outdated,
     own_of,
     renewed,
 )
@@ -192,39 +190,25 @@ class Fetcher:
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version:
-            self._freshen(ask, stored, answer, context.requested_at)
+            news = News(answer.head.fields, context.requested_at, context.answered_at, not context.shows_credential)
+            self._store.freshen(stored, renewed(stored.entry, news, is_metadata=context.policy.is_metadata))
         return stored
 
-    def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
-        is_anonymous = ask.read.credential.kind is Kind.NONE
-        news = News(answer.head.fields, requested_at, self._now(), is_anonymous)
-        self._store.freshen(stored, renewed(stored.entry, news, is_metadata=ask.route.dialect.is_object_store))
-
-    async def probe(self, ask: Ask, stored: Stored | None, interim: Interim) -> Answer:
-        """Sends a HEAD; on plain HTTP its answer tells of what is stored (RFC 9111 4.3.5). Raises OriginError.
-
-        What it describes is fresh again; what it does not is asked for before its next use.
-        """
-        requested_at = self._now()
-        answer = await self._origins.fetch(ask.route, "HEAD", ask.head(), interim)
-        is_plain = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
-        # What is not everybody's yet does not become so by a HEAD.
-        if stored is None or not (
-            is_plain and stored.entry.is_open and answer.head.status == stored.entry.status == 200
-        ):
-            return answer
-        if matches(stored.entry.vary, ask.request.fields):
-            if is_head_of(stored.entry, answer.head.fields):
-                self._freshen(ask, stored, answer, requested_at)
-            else:
-                self._store.freshen(stored, outdated(stored.entry))
-        return answer
-
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
-        """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError.
+        """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError."""
+        answer, found = await self._rest(ask, stored, extent)
+        return self._fills.start(stored, stored.entry.size, answer, found)
 
-        The same version or nothing: a response is never spliced.
-        """
+    async def overtake(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
+        """Asks for bytes that a running lane would bring too late for a reader. Raises OriginError."""
+        answer, found = await self._rest(ask, stored, extent)
+        if found != extent:
+            answer.abandon()
+            raise OriginMismatch(f"origin {ask.route.name}: no such part of the object")
+        return self._fills.start(stored, stored.entry.size, answer, found, is_overtaking=True)
+
+    async def _rest(self, ask: Ask, stored: Stored, extent: Extent) -> tuple[Answer, Extent]:
+        """An answer that brings `extent`, and what it brings: the same version or nothing, never spliced."""
         etag = stored.entry.fields.get("etag")
         if not is_joinable(stored.entry):
             raise OriginMismatch("a version without a strong validator is not completed by a second request")
@@ -238,7 +222,7 @@ class Fetcher:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
-        return self._fills.start(stored, stored.entry.size, answer, found)
+        return answer, found
 
     def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
         return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))

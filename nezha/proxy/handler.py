@@ -26,7 +26,7 @@ from nezha.proxy.http1 import Exchange
 from nezha.proxy.look import Look, Lookout, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
-from nezha.proxy.refresh import Refresher
+from nezha.proxy.refresh import Prober, Refresher
 from nezha.proxy.trace import Trace
 from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Route, Routes, agrees
@@ -51,6 +51,7 @@ class Steps:
     passthrough: Passthrough
     unsafe: Unsafe
     refresher: Refresher
+    prober: Prober
 
 
 class Handler:
@@ -145,7 +146,7 @@ class Handler:
                     return
         trace.fwd = "bypass"
         said = trace.say("pass", "head", "fwd=bypass; detail=head")
-        answer = await self._steps.fetcher.probe(ask, stored, exchange.interim)
+        answer = await self._steps.prober.probe(ask, stored, exchange.interim)
         await self._steps.passthrough.relay(exchange, ask.route, answer, said)
 
     async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:

@@ -1,5 +1,7 @@
 """A client's place in a version: what comes next, from the store, from memory, or soon."""
 
+import asyncio
+
 from nezha.errors import NezhaError
 from nezha.model import Extent
 from nezha.proxy.fill import Fill
@@ -14,10 +16,18 @@ class Stranded(NezhaError):
     """Nobody brings the next byte of a reader."""
 
 
-class Reader:
-    """A client's place in a version: what comes next, from the store, from memory, or soon."""
+class Late(Stranded):
+    """Somebody brings it, but asking for it would bring it sooner."""
 
-    def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None) -> None:
+
+class Reader:
+    """A client's place in a version: what comes next, from the store, from memory, or soon.
+
+    `patience`: how many seconds it waits for a lane to come to its place; None: as long as it takes.
+    """
+
+    def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None, patience: float | None = None) -> None:
+        self.patience = patience
         self.position = extent.start if extent else 0
         self._stop = extent.stop if extent else None
         self._stored = stored
@@ -68,7 +78,7 @@ class Reader:
             if part is None:
                 if not fill.is_coming(self.position):
                     raise Stranded(f"nobody brings byte {self.position}")
-                await fill.changed()
+                await self._lane(fill)
                 continue
             offset = self.position - part.extent.start
             if part.received > offset:
@@ -78,6 +88,16 @@ class Reader:
                 return bytes(part.view[offset:stop])  # a copy: the buffer is reused
             await part.bell.wait()
         return None
+
+    async def _lane(self, fill: Fill) -> None:
+        """Waits until a slice holds this place, or is stored with it, or nobody brings it any more. Raises Late."""
+        position = self.position
+        try:
+            async with asyncio.timeout(self.patience):
+                while fill.slices.taken_stop(position) is None and fill.is_coming(position):
+                    await fill.changed()
+        except TimeoutError:
+            raise Late(f"byte {position} comes late") from None
 
     def _stored_run(self) -> list[StoredExtent]:
         found: list[StoredExtent] = []

@@ -22,11 +22,13 @@ _DATES = tuple(
 _LAST_YEAR_OF_2_DIGITS = 69  # 70-99 are 1970-1999: HTTP has seen no earlier date
 
 
-@lru_cache(4096)
 def parse_date(value: str | None) -> float | None:
     """An HTTP date in any of its three formats, in seconds since the epoch; None where it is none."""
-    if value is None:
-        return None
+    return None if value is None else _parse_date(value)
+
+
+@lru_cache(4096)
+def _parse_date(value: str) -> float | None:
     for form in _DATES:
         if match := form.fullmatch(value.strip()):
             year, month, day = int(match["y"]), _MONTHS.get(match["m"].lower()), int(match["d"])
