@@ -8,9 +8,11 @@ from tests.conformance.cases import (
     headers,
     invalidation,
     messages,
+    parts,
     ranges,
     requests,
     staleness,
+    statuses,
     storing,
     targeted,
     updates,
@@ -19,6 +21,7 @@ from tests.conformance.cases import (
 
 CASES: list[Case] = [
     *storing.CASES,
+    *statuses.CASES,
     *headers.CASES,
     *variants.CASES,
     *freshness.CASES,
@@ -30,5 +33,6 @@ CASES: list[Case] = [
     *directives.CASES,
     *targeted.CASES,
     *ranges.CASES,
+    *parts.CASES,
     *messages.CASES,
 ]

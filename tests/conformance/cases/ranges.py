@@ -1,4 +1,4 @@
-"""RFC 9110 14 and RFC 9111 3.3, 3.4: ranges, from what is stored whole, in part, or not at all."""
+"""RFC 9110 14: ranges of what is stored whole, and of what is not stored."""
 
 from tests.conformance.case import (
     ANY,
@@ -10,21 +10,13 @@ from tests.conformance.case import (
     SHOULD,
     Answer,
     Case,
-    Comes,
     Level,
     Step,
     fresh,
     stale,
     unchanged,
 )
-
-TEN = "0123456789"
-TAG = ("ETag", '"a"')
-
-
-def _part(first: int, last: int, *headers: tuple[str, str | int], size: str = "10", body: str | None = None) -> Answer:
-    content = TEN[first : last + 1] if body is None else body
-    return fresh(("Content-Range", f"bytes {first}-{last}/{size}"), *headers, status=206, body=content)
+from tests.conformance.cases.parts import TAG, TEN, part_of
 
 
 def _whole(
@@ -57,25 +49,6 @@ def _several(id: str, asked: str, rule: str, *parts: str) -> Case:
     return Case(f"ranges-{id}", "9110 15.3.7.2", MAY, rule, (
         Step(answer=fresh(TAG, ("Content-Type", "text/x"), body=f"{TEN}{'x' * 400}{TEN}")),
         Step(headers=(("Range", asked),), comes=CACHE, status=206, has=(("Content-Range", None),)),
-    ))  # fmt: skip
-
-
-def _again(
-    id: str,
-    first: Answer,
-    asked: str,
-    then: str,
-    comes: Comes,
-    text: str,
-    rule: str,
-    answer: Answer,
-    level: Level = MAY,
-    sent: tuple[tuple[str, str | None], ...] = (),
-) -> Case:
-    return Case(f"part-{id}", "9111 3.4", level, rule, (
-        Step(headers=(("Range", asked),), answer=first, status=206),
-        Step(headers=(("Range", then),) if then else (), answer=answer, comes=comes, status=206 if then else 200,
-             text=text, sent=sent),
     ))  # fmt: skip
 
 
@@ -191,7 +164,7 @@ CASES = [
         (
             Step(
                 headers=(("Range", "bytes=2-3"),),
-                answer=_part(2, 3, TAG),
+                answer=part_of(2, 3, TAG),
                 sent=(("Range", "bytes=2-3"),),
                 status=206,
                 text="23",
@@ -221,8 +194,8 @@ CASES = [
         MUST,
         "a 206 of other bytes is never used",
         (
-            Step(headers=(("Range", "bytes=2-3"),), answer=_part(4, 5, TAG), status=502),
-            Step(headers=(("Range", "bytes=4-5"),), answer=_part(4, 5, TAG), comes=ORIGIN, status=206),
+            Step(headers=(("Range", "bytes=2-3"),), answer=part_of(4, 5, TAG), status=502),
+            Step(headers=(("Range", "bytes=4-5"),), answer=part_of(4, 5, TAG), comes=ORIGIN, status=206),
         ),
     ),
     Case(
@@ -230,7 +203,7 @@ CASES = [
         "9110 15.3.7",
         MUST,
         "nor is one that nobody asked for",
-        (Step(answer=_part(2, 3, TAG), status=502),),
+        (Step(answer=part_of(2, 3, TAG), status=502),),
     ),
     Case(
         "range-chunked",
@@ -271,7 +244,7 @@ CASES = [
         (
             Step(
                 headers=(("Range", "bytes=2-3"), ("If-Range", '"a"')),
-                answer=_part(2, 3, TAG),
+                answer=part_of(2, 3, TAG),
                 status=206,
                 sent=(("If-Range", '"a"'), ("Range", "bytes=2-3")),
             ),
@@ -383,148 +356,6 @@ CASES = [
                 sent=(("Range", "bytes=0-1,4-5"),),
             ),
             Step(answer=fresh(TAG, body=TEN), comes=ORIGIN, text=TEN),
-        ),
-    ),
-    _again(
-        "same", _part(2, 5, TAG), "bytes=2-5", "bytes=2-5", CACHE, "2345", "a part is stored and used again", Answer()
-    ),
-    _again("within", _part(2, 5, TAG), "bytes=2-5", "bytes=3-4", CACHE, "34", "and what lies within it", Answer()),
-    _again("suffix", _part(5, 9, TAG), "bytes=-5", "bytes=6-", CACHE, "6789", "one from the end", Answer()),
-    _again("suffix-suffix", _part(5, 9, TAG), "bytes=-5", "bytes=-1", CACHE, "9", "and the end of it", Answer()),
-    _again(
-        "no-validator", _part(5, 9), "bytes=-5", "bytes=6-8", CACHE, "678", "also one without a validator", Answer()
-    ),
-    _again(
-        "weak", _part(5, 9, ("ETag", 'W/"a"')), "bytes=-5", "bytes=-5", CACHE, TEN[5:], "or with a weak one", Answer()
-    ),
-    _again(
-        "outside",
-        _part(2, 5, TAG),
-        "bytes=2-5",
-        "bytes=6-7",
-        ORIGIN,
-        "67",
-        "what lies outside is asked for",
-        _part(6, 7, TAG),
-        MUST,
-    ),
-    _again(
-        "overlap",
-        _part(2, 5, TAG),
-        "bytes=2-5",
-        "bytes=4-7",
-        ORIGIN,
-        "4567",
-        "only what is missing is asked for",
-        _part(6, 7, TAG),
-        MAY,
-        (("Range", "bytes=6-7"), ("If-Match", '"a"')),
-    ),
-    _again(
-        "complete",
-        _part(0, 4, TAG),
-        "bytes=0-4",
-        "",
-        ORIGIN,
-        TEN,
-        "a part is completed",
-        _part(5, 9, TAG),
-        MAY,
-        (("Range", "bytes=5-9"), ("If-Match", '"a"')),
-    ),
-    _again(
-        "weak-outside",
-        _part(2, 5, ("ETag", 'W/"a"')),
-        "bytes=2-5",
-        "bytes=4-7",
-        ORIGIN,
-        "4567",
-        "parts of a weak validator are never joined",
-        _part(4, 7, ("ETag", 'W/"a"')),
-        MUST,
-        (("Range", "bytes=4-7"),),
-    ),
-    _again(
-        "none-outside",
-        _part(2, 5),
-        "bytes=2-5",
-        "",
-        ORIGIN,
-        TEN,
-        "nor are those without one",
-        fresh(body=TEN),
-        MUST,
-        (("Range", None),),
-    ),
-    Case(
-        "part-other",
-        "9111 3.4",
-        MUST,
-        "parts of two versions are never joined",
-        (
-            Step(headers=(("Range", "bytes=0-4"),), answer=_part(0, 4, TAG), status=206),
-            Step(answer=Answer(status=412), comes=ORIGIN, status=412),
-            Step(answer=fresh(("ETag", '"b"'), body="ABCDEFGHIJ"), comes=ORIGIN, status=200, text="ABCDEFGHIJ"),
-        ),
-    ),
-    Case(
-        "part-only",
-        "9111 3.3",
-        MUST,
-        "a part does not answer for the whole",
-        (
-            Step(headers=(("Range", "bytes=0-4"),), answer=_part(0, 4), status=206),
-            Step(answer=fresh(body=TEN), comes=ORIGIN, text=TEN),
-        ),
-    ),
-    Case(
-        "part-unknown-size",
-        "9111 3.3",
-        MUST,
-        "nor one of an unknown whole",
-        (
-            Step(headers=(("Range", "bytes=0-4"),), answer=_part(0, 4, TAG, size="*"), status=206),
-            Step(answer=fresh(TAG, body=TEN), comes=ORIGIN, text=TEN),
-        ),
-    ),
-    Case(
-        "part-fields",
-        "9111 3.4",
-        MUST,
-        "the fields of the newer answer count",
-        (
-            Step(headers=(("Range", "bytes=0-4"),), answer=_part(0, 4, TAG, ("A", "1"), ("B", "1")), status=206),
-            Step(answer=_part(5, 9, TAG, ("A", "2")), comes=ORIGIN, status=200, text=TEN, has=(("A", "2"), ("B", "1"))),
-        ),
-    ),
-    Case(
-        "part-no-store",
-        "9111 3",
-        MUST,
-        "a part that says no-store is not stored",
-        (
-            Step(
-                headers=(("Range", "bytes=0-4"),),
-                answer=Answer(
-                    (("Content-Range", "bytes 0-4/10"), TAG, ("Cache-Control", "no-store")), status=206, body=TEN[:5]
-                ),
-                status=206,
-            ),
-            Step(headers=(("Range", "bytes=0-4"),), answer=_part(0, 4, TAG), comes=ORIGIN, status=206),
-        ),
-    ),
-    Case(
-        "part-unstored-200",
-        "9110 14.2",
-        MUST,
-        "what may not be stored comes as the origin sends it",
-        (
-            Step(
-                headers=(("Range", "bytes=0-4"),),
-                answer=Answer((("Cache-Control", "no-store"),), body=TEN),
-                status=200,
-                text=TEN,
-            ),
         ),
     ),
 ]
