@@ -180,7 +180,7 @@ class Authorizer:
         honors = route.honors_no_store
         if stored.is_current and forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):
             await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
-        own = own_of(fields, entry.fields, dialect.exchange_fields)
+        own = _NONE if dialect.is_object_store else own_of(fields, entry.fields, dialect.exchange_fields)
         return Granted(self.by_answer(ask, stored, answer), answer.head.status, own=own, selected=stored)
 
     async def _other(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> Refused | Changed:

@@ -93,7 +93,9 @@ class Lookout:
             decision = _unselected(ask, decision)
         if ask.route.dialect.is_object_store and _is_refused(decision):
             decision = Miss((), "request")  # in the store's own words, and to those only who may read
-        others = tuple(each for each in versions if each.entry in found.others)
+        # An object store has one object under a key: of several the newest is asked about, as ever.
+        may_choose = not ask.route.dialect.is_object_store
+        others = tuple(each for each in versions if may_choose and each.entry in found.others)
         return Look(stored, fill, decision, is_collapsed or _waits(fill, decision), others)
 
     def turned(self, look: Look, stored: Stored) -> Look:
