@@ -136,14 +136,15 @@ class Authorizer:
         """
         requested_at = self._now()
         entry = stored.entry
-        more = self._condition(ask, entry)
-        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more), interim)
-        status = answer.head.status
+        more, query = self._condition(ask, entry)
+        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more, query), interim)
+        status, mark = answer.head.status, ask.route.dialect.mark(answer.head.fields)
         if status == 304:
-            if not more and not self._speaks_of(ask, answer, entry):
+            if not (more or query) and not self._speaks_of(ask, answer, entry):
                 return Refused(answer)
             named, etag = answer.head.fields.get("etag"), entry.fields.get("etag")
-            if is_strong(named) and is_strong(etag) and named != etag:
+            is_other = is_strong(named) and is_strong(etag) and named != etag
+            if is_other or (mark and entry.mark and mark != entry.mark):
                 raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
             await self._freshen(ask, stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
@@ -151,7 +152,7 @@ class Authorizer:
             if status in {404, 410} and self._is_open(ask, entry):
                 await self._store.remove(entry.key)  # what was open to everybody is gone for everybody
             return Refused(answer)
-        if not is_same_version(entry, answer.head.fields):
+        if not is_same_version(entry, answer.head.fields, mark):
             return Changed(answer, requested_at)
         await self._freshen(ask, stored, answer, requested_at)
         permission = self.by_answer(ask, stored, answer)
@@ -196,15 +197,18 @@ class Authorizer:
         is_plain = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
         return is_plain and entry.is_open
 
-    def _condition(self, ask: Ask, entry: Entry) -> dict[str, str]:
-        """The stored validator, where the caller's request has room for it."""
+    def _condition(self, ask: Ask, entry: Entry) -> tuple[dict[str, str], str]:
+        """The stored validator as a field, or as a parameter, where the caller's request has room for it."""
         etag, modified = entry.fields.get("etag"), entry.fields.get("last-modified")
-        may_set = ask.read.may_set
+        may_set, unless = ask.read.may_set, ask.read.unless
+        if entry.mark and unless:
+            is_parameter = unless.startswith("?")
+            return ({}, f"{unless[1:]}={entry.mark}") if is_parameter else ({unless: entry.mark}, "")
         if etag is not None:
-            return {"If-None-Match": etag} if "if-none-match" in may_set else {}
+            return ({"If-None-Match": etag} if "if-none-match" in may_set else {}), ""
         if modified is not None and "if-modified-since" in may_set and "if-modified-since" not in ask.request.fields:
-            return {"If-Modified-Since": modified}
-        return {}
+            return {"If-Modified-Since": modified}, ""
+        return {}, ""
 
     def _speaks_of(self, ask: Ask, answer: Answer, entry: Entry) -> bool:
         """Whether a 304 to the caller's own condition is about the stored version."""

@@ -92,7 +92,7 @@ class Delivery:
             dropped |= dialect.whole_fields
         if selection.status in {304, 412, 416}:
             dropped |= _NOT_MODIFIED_DROPS if selection.status != 304 else _NOT_MODIFIED_DROPS - {"last-modified"}
-        items = list(entry.fields.without(dropped))
+        items = [*_named(entry.fields.without(dropped), ask, selection), *_echoed(ask, course)]
         if dialect.is_object_store or "date" not in entry.fields:
             items.append(("Date", formatdate(self._now(), usegmt=True)))
         if selection.status == 206 and selection.extent is not None:
@@ -184,6 +184,22 @@ class Delivery:
             reader.attach(await self._fetcher.resume(ask, course.stored, gap))
         except OriginError as error:
             raise Cut("origin") from error
+
+
+def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:
+    """The fields under the names that they bear in a part of the object, or in the whole of it."""
+    names = ask.route.dialect.part_names
+    if selection.status != 206:
+        names = {there: here for here, there in names.items()}
+    return [(names.get(name.lower(), name), value) for name, value in fields]
+
+
+def _echoed(ask: Ask, course: Course) -> list[tuple[str, str]]:
+    """What an answer repeats of its request; a leader has it from the origin."""
+    if course.source != "cache":
+        return []
+    names = ask.route.dialect.echoed
+    return [(name, value) for name, value in ask.request.fields if name.lower() in names]
 
 
 def _run(extents: list[StoredExtent]) -> list[StoredExtent]:

@@ -15,7 +15,7 @@ from typing import assert_never
 
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
-from nezha.model import Entry, Extent, Fields
+from nezha.model import Entry, Extent, Fields, Head
 from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
@@ -23,10 +23,19 @@ from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
+from nezha.semantics.decision import (
+    Context,
+    Fail,
+    Forward,
+    Freshen,
+    Store,
+    freshened,
+    is_completable,
+    is_same_version,
+    on_response,
+)
 from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
-from nezha.semantics.validators import same_strong
 from nezha.store import store as storage
 from nezha.store.hot import Stored
 
@@ -119,7 +128,7 @@ class Fetcher:
         self, ask: Ask, answer: Answer, asked: Span | None, requested_at: float, lead: Lead
     ) -> Filling | Answered:
         """Decides on an answer to a GET, and starts what follows. Raises OriginMismatch."""
-        context = self._context(ask, asked, requested_at)
+        context = self._context(ask, answer.head.fields, asked, requested_at)
         match on_response(answer.head, answer.framing, answer.length, context):
             case Fail(reason):
                 answer.abandon()
@@ -145,7 +154,7 @@ class Fetcher:
             case unreachable:
                 assert_never(unreachable)
 
-    def _context(self, ask: Ask, asked: Span | None, requested_at: float) -> Context:
+    def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
         is_anonymous = ask.read.credential.kind is Kind.NONE
         return Context(
@@ -158,6 +167,8 @@ class Fetcher:
             max_object=route.max_object,
             requested_at=requested_at,
             answered_at=self._now(),
+            mark=route.dialect.mark(fields),
+            unfit=route.dialect.unfit(fields),
         )
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
@@ -172,6 +183,7 @@ class Fetcher:
             answered_at=context.answered_at,
             is_open=not context.shows_credential,
             vary=vary_of(decision.fields, ask.request.fields),
+            mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version:
@@ -185,7 +197,7 @@ class Fetcher:
         The same version or nothing: a response is never spliced.
         """
         etag = stored.entry.fields.get("etag")
-        if not same_strong(etag, etag):
+        if not is_completable(stored.entry):
             raise OriginMismatch("a version without a strong validator is not completed by a second request")
         more = ask.part(extent, etag) if ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
@@ -193,11 +205,14 @@ class Fetcher:
         span = parse_content_range(head.fields.get("content-range")) if head.status == 206 else None
         whole = Extent(0, stored.entry.size) if head.status == 200 and answer.length == stored.entry.size else None
         found = span.extent if span is not None and answer.length == span.extent.length else whole
-        if found is None or not is_same_version(stored.entry, head.fields) or found.start > extent.start:
+        if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
         return self._fills.start(stored, stored.entry.size, answer, found)
+
+    def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
+        return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))
 
     @contextmanager
     def taking_part(self, ask: Ask, fill: Fill | None) -> Iterator[None]:
@@ -230,7 +245,7 @@ class Fetcher:
                 continue
             span = parse_content_range(head.fields.get("content-range"))
             is_slice = head.status == 206 and span is not None and span.extent == extent and span.size == fill.size
-            if is_slice and answer.length == extent.length and is_same_version(fill.stored.entry, head.fields):
+            if is_slice and answer.length == extent.length and self._is_of(ask, fill.stored.entry, head):
                 fill.is_parallel = True
                 return answer
             answer.abandon()

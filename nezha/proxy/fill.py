@@ -21,7 +21,7 @@ from nezha.proxy.buffers import Buffers
 from nezha.proxy.followers import Follower, Followers
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
-from nezha.semantics.validators import is_strong
+from nezha.semantics.decision import is_completable
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
@@ -45,7 +45,7 @@ class Fill:
         self.stored = stored
         self.size = size
         # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
-        self.is_partial_usable = size is not None and is_strong(stored.entry.fields.get("etag"))
+        self.is_partial_usable = size is not None and is_completable(stored.entry)
         self.may_complete = not self.is_partial_usable  # and becomes visible at its end
         self.may_store = True
         self.is_parallel = False  # a range lane has delivered a verified 206

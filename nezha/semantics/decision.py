@@ -124,7 +124,8 @@ class Framing(Enum):
 class Context:
     """What is known of a request when its answer comes: all that bears on storing.
 
-    `asked` is the Range that went out (None: none did). Times are seconds since the epoch.
+    `asked` is the Range that went out (None: none did). Times are seconds since the epoch. `mark` and `unfit` are what
+    the dialect says of the answer.
     """
 
     request: Request
@@ -136,6 +137,8 @@ class Context:
     max_object: int
     requested_at: float
     answered_at: float
+    mark: str = ""
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
     if (reason := _not_stored(head, framing, context)) is not None:
         return Forward(reason)
     fields = end_to_end(head.fields).without({"set-cookie", "content-range"})
-    strong = is_strong(fields.get("etag"))
+    strong = bool(context.mark) or is_strong(fields.get("etag"))
     if head.status == 200:
         if length is not None and length > context.max_object:
             return Forward("too-large")
@@ -220,6 +223,8 @@ def _not_stored(head: Head, framing: Framing, context: Context) -> str | None:
     """Why an answer may not be stored; None where it may (RFC 9111 3, and 3.5 for a credential)."""
     if not context.may_store:
         return "anonymous"
+    if context.unfit:
+        return context.unfit
     if framing is Framing.CLOSE:
         return "no-length"
     if head.status == 206 and framing is Framing.CHUNKED:
@@ -245,9 +250,14 @@ def forbids_storing(fields: Fields, policy: Policy, *, honors_no_store: bool) ->
     return next((name for name in ("no-store", "private") if name in control), None)
 
 
-def is_same_version(entry: Entry, fields: Fields) -> bool:
+def is_same_version(entry: Entry, fields: Fields, mark: str = "") -> bool:
     """Whether an answer with `fields` belongs to the entry's version: by equal strong validator only."""
-    return same_strong(entry.fields.get("etag"), fields.get("etag"))
+    return mark == entry.mark if mark or entry.mark else same_strong(entry.fields.get("etag"), fields.get("etag"))
+
+
+def is_completable(entry: Entry) -> bool:
+    """Whether a second request may bring more of the version: a strong validator will say that it is the same."""
+    return bool(entry.mark) or is_strong(entry.fields.get("etag"))
 
 
 _KEPT_AS_STORED = frozenset(

@@ -46,6 +46,7 @@ def format_entries(key: str, entries: Sequence[Entry]) -> str:
                 "answered_at": entry.answered_at,
                 "is_open": entry.is_open,
                 "vary": entry.vary,
+                "mark": entry.mark,
             }
             for entry in entries
         ]
@@ -79,6 +80,7 @@ def _entry(key: str, row: dict[str, Any]) -> Entry:
         answered_at=float(row["answered_at"]),
         is_open=row["is_open"] is True,
         vary=tuple((str(name), None if value is None else str(value)) for name, value in row["vary"]),
+        mark=str(row.get("mark", "")),
     )
 
 

@@ -176,7 +176,7 @@ class Store:
             return self._versions.make(entry)
         versions = await self.lookup(entry.key)
         for old in versions:
-            if old.entry.size == entry.size and is_same_version(old.entry, entry.fields):
+            if old.entry.size == entry.size and is_same_version(old.entry, entry.fields, entry.mark):
                 return old
         stored = self._versions.make(entry)
         self._make_current(stored, versions)
@@ -282,12 +282,15 @@ class Store:
     # -- epochs: unsafe requests that do not say what they change
 
     def raise_epoch(self, bucket: tuple[str, str]) -> None:
-        """Everything of `bucket` (route, bucket) that was answered before now is asked once more before use."""
+        """Everything of `bucket` (route, bucket) that was answered before now is asked once more before use.
+
+        Where it names no bucket, everything of the route.
+        """
         self._epochs.begin(bucket)
 
     def epoch(self, bucket: tuple[str, str]) -> float:
-        """When the bucket's epoch began, in seconds since the epoch; 0 where it never did."""
-        return self._epochs.get(bucket)
+        """When the bucket's epoch began, or its route's, in seconds since the epoch; 0 where none ever did."""
+        return max(self._epochs.get(bucket), self._epochs.get((bucket[0], "")))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""An origin that says something else of the same object than it said before: found by the random model (`tests/soak`)."""
+"""An origin that says something else of the same object than before: found by the random model (`tests/soak`)."""
 
 from pathlib import Path
 

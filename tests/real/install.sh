@@ -6,13 +6,18 @@ set -euo pipefail
 PARTS="${XDG_CACHE_HOME:-$HOME/.cache}/nezha-parts"
 REPOSITORY=$(cd "$(dirname "$0")/../.." && pwd)
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+FAKE_GCS=v1.56.1
+AZURITE=3.35.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
 main() {
   install_packages
-  build_minio
-  install_clients
+  build minio github.com/minio/minio "$MINIO"
+  build fake-gcs-server github.com/fsouza/fake-gcs-server "$FAKE_GCS"
+  install_azurite
+  install_clients trust
+  install_clients stores
 }
 
 install_packages() {
@@ -26,6 +31,7 @@ install_packages() {
   has go || missing+=(golang-go)
   has git || missing+=(git)
   has node || missing+=(nodejs)
+  has npm || missing+=(npm)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
@@ -52,27 +58,38 @@ keep_services_down() {
   chmod +x $policy
 }
 
-build_minio() {
-  local stamp="$PARTS/bin/.minio-$MINIO"
-  [[ ! -x $PARTS/bin/minio || ! -e $stamp ]] || return 0
-  echo "install.sh: building MinIO $MINIO (some minutes)"
+# build PROGRAM MODULE VERSION
+build() {
+  local stamp="$PARTS/bin/.$1-$3"
+  [[ ! -x $PARTS/bin/$1 || ! -e $stamp ]] || return 0
+  echo "install.sh: building $1 $3 (some minutes)"
   mkdir -p "$PARTS/bin" "$PARTS/staging"
   local go
   go=$(recent_go)
   # Elsewhere first: a build that breaks off leaves nothing that looks complete.
-  GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "github.com/minio/minio@$MINIO"
-  mv "$PARTS/staging/minio" "$PARTS/bin/minio"
+  GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "$2@$3"
+  mv "$PARTS/staging/$1" "$PARTS/bin/$1"
   touch "$stamp"
 }
 
-# The Python clients of test_trust_stacks.py, in an environment of their own: they are large, and pinned.
+install_azurite() {
+  local stamp="$PARTS/azurite/.azurite-$AZURITE"
+  [[ ! -e $stamp ]] || return 0
+  echo "install.sh: installing Azurite $AZURITE"
+  rm -rf "$PARTS/azurite"
+  mkdir -p "$PARTS/azurite"
+  (cd "$PARTS/azurite" && quietly npm install --silent --no-audit --no-fund "azurite@$AZURITE")
+  touch "$stamp"
+}
+
+# The Python clients of NAME-requirements.txt, in an environment of their own: they are large, and pinned.
 install_clients() {
   local python wanted venv
   python="$REPOSITORY/.venv/bin/python"
-  wanted="$REPOSITORY/tests/real/trust-requirements.txt"
-  venv="$PARTS/trust-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+  wanted="$REPOSITORY/tests/real/$1-requirements.txt"
+  venv="$PARTS/$1-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
   ! cmp -s "$wanted" "$venv/installed.txt" || return 0
-  echo "install.sh: installing the clients of $wanted (about 650 MB)"
+  echo "install.sh: installing the clients of $wanted (some hundred MB)"
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
