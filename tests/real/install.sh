@@ -18,6 +18,7 @@ main() {
   install_azurite
   install_clients trust
   install_clients stores
+  install_fuzzer
 }
 
 install_packages() {
@@ -93,6 +94,14 @@ install_clients() {
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
+}
+
+# Into the tests' own environment: it fuzzes what is installed there.
+install_fuzzer() {
+  local python="$REPOSITORY/.venv/bin/python"
+  ! "$python" -c 'import atheris' 2>/dev/null || return 0
+  echo "install.sh: installing atheris"
+  quietly "$python" -m pip install --quiet --disable-pip-version-check --no-input 'atheris>=3,<4'
 }
 
 # Prints a Go that can fetch any newer one by itself (1.21 or later).
