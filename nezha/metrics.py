@@ -37,7 +37,9 @@ def _words(name: str, *known: str) -> Label:
 
 _ORIGIN = Label("origin", "the configured origins' names")
 _OUTCOME = _words("outcome", "hit", "miss", "partial", "revalidated", "stale", "pass", "error")
-_REASON = Label("reason", "the words of `Cache-Status`: `uri-miss`, `stale`, `partial`, `credential`, `origin-timeout` …")
+_REASON = Label(
+    "reason", "the words of `Cache-Status`: `uri-miss`, `stale`, `partial`, `credential`, `origin-timeout` …"
+)
 
 TABLE = (
     Row("requests", "counter", "Requests on the cache port by outcome.", (_ORIGIN, _OUTCOME)),
@@ -108,7 +110,7 @@ class Metrics:
         self.set("build_info", 1, __version__)
 
     def begin(self, origins: Iterable[str]) -> None:
-        """Starts at 0 every counter whose labels are all known: a rate sees the first event only where there was a 0."""
+        """Starts at 0 every counter whose labels are known: without a 0 before it, a rate misses the first event."""
         names = tuple(origins)
         for row in TABLE:
             known = [names if label is _ORIGIN else label.known for label in row.labels]

@@ -63,12 +63,13 @@ def _cards(samples: Sequence[Sample], recent: Traffic, ever: Traffic, period: st
         _card("Hit ratio of bytes", ratio(recent.byte_ratio), period, f"{ratio(ever.byte_ratio)} since start"),
         _card("To clients, now", f"{size(speed)}/s", f"{size(cached)}/s of it from the cache"),
         _card(
-            "Store", size(stored), _meter(stored, limit), f"of {size(limit)}; {current.one('store_objects'):,.0f} objects",
-            room,
+            "Store", size(stored), _meter(stored, limit),
+            f"of {size(limit)}; {current.one('store_objects'):,.0f} objects", room,
         ),
         _card("Fills", f"{fills:,.0f}", f"{size(buffered)} of buffers in use"),
         _card(
-            "Clients", f"{current.one('connections', 'cache'):,.0f}", f"connections; {current.one('grants'):,.0f} grants",
+            "Clients", f"{current.one('connections', 'cache'):,.0f}",
+            f"connections; {current.one('grants'):,.0f} grants",
             f"{cut:,.0f} cut responses, {corrupt:,.0f} corrupt extents",
         ),
     )  # fmt: skip
@@ -92,7 +93,9 @@ def _line(speeds: Sequence[tuple[float, float]]) -> str:
     step = 100 / max(1, len(speeds) - 1)
 
     def points(column: int) -> str:
-        return " ".join(f"{step * number:.1f},{30 - 29 * each[column] / most:.1f}" for number, each in enumerate(speeds))
+        return " ".join(
+            f"{step * number:.1f},{30 - 29 * each[column] / most:.1f}" for number, each in enumerate(speeds)
+        )
 
     return (
         f'<h2>Bytes to clients <small class="note">at most {size(most)}/s</small></h2>\n'
@@ -182,7 +185,7 @@ def size(count: float) -> str:
 
 def ratio(value: float | None) -> str:
     """A share as a percentage; a dash where there is none."""
-    return "–" if value is None else f"{value:.1%}"
+    return "\N{EN DASH}" if value is None else f"{value:.1%}"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ A counter's value is that since the process began; what came in a period is the 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Series = tuple[str, ...]
 """A metric's name without its prefix, then its labels' values: `("requests", "imagenet", "hit")`."""
@@ -16,7 +17,18 @@ GAUGES = (
     "store_usable", "volume_free_bytes", "volume_min_free_bytes", "corrupt_extents", "cut_responses", "connections",
     "reviews", "rules_current", "injection_ready", "certificate_expiry_timestamp_seconds", "build_info",
 )  # fmt: skip
-_FROM_STORE = frozenset({"hit", "revalidated", "stale"})
+_FIELDS = {
+    ("requests", "hit"): ("requests", "from_store"),
+    ("requests", "revalidated"): ("requests", "from_store"),
+    ("requests", "stale"): ("requests", "from_store"),
+    ("requests", "miss"): ("requests",),
+    ("requests", "partial"): ("requests",),
+    ("requests", "pass"): ("requests", "passed"),
+    ("requests", "error"): ("requests", "errors"),
+    ("response_bytes", "cache"): ("cache_bytes",),
+    ("response_bytes", "origin"): ("relayed_bytes",),
+}
+_WHATEVER_LABEL = frozenset({"origin_requests", "origin_bytes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +96,14 @@ def traffic(values: Mapping[Series, float]) -> dict[str, Traffic]:
     for (name, *labels), value in values.items():
         if name in COUNTERS:
             of_origin = sums.setdefault(labels[0], defaultdict(float))
-            for what in _meaning(name, labels[1:]):
+            for what in _meaning(name, labels[-1]):
                 of_origin[what] += value
     return {origin: Traffic(**of_origin) for origin, of_origin in sums.items()}
 
 
-def _meaning(name: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The fields of `Traffic` that a series adds to."""
-    match name, *labels:
-        case "requests", "pass":
-            return ("requests", "passed")
-        case "requests", "error":
-            return ("requests", "errors")
-        case "requests", outcome:
-            return ("requests", "from_store") if outcome in _FROM_STORE else ("requests",)
-        case "response_bytes", source:
-            return ("cache_bytes",) if source == "cache" else ("relayed_bytes",)
-        case ("origin_requests" | "origin_bytes"), *_:
-            return (name,)
-    return ()
+def _meaning(name: str, label: str) -> tuple[str, ...]:
+    """The fields of `Traffic` that a series adds to, by the last label of its metric."""
+    return (name,) if name in _WHATEVER_LABEL else _FIELDS.get((name, label), ())
 
 
 def whole(parts: Mapping[str, Traffic]) -> Traffic:
@@ -113,18 +114,18 @@ def whole(parts: Mapping[str, Traffic]) -> Traffic:
 
 def reasons(recent: Mapping[Series, float], now: Sample) -> list[Reason]:
     """The reasons ever counted, those of the period first."""
-    found = [
-        Reason(*series[1:], recent.get(series, 0.0), total)  # type: ignore[arg-type]  # three labels, as in the table
-        for series, total in now.values.items()
-        if series[0] == "reasons" and total
-    ]
+    found = []
+    for series, total in now.values.items():
+        if series[0] == "reasons" and total:
+            _, origin, outcome, word = series
+            found.append(Reason(origin, outcome, word, recent.get(series, 0.0), total))
     return sorted(found, key=lambda reason: (-reason.recent, -reason.total, reason.origin, reason.word))
 
 
 def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
     """Bytes a second sent to clients between each two neighbours: from the cache, and in all."""
     found = []
-    for then, now in zip(samples, samples[1:], strict=False):
+    for then, now in pairwise(samples):
         seconds = max(now.at - then.at, 1e-3)
         sent = whole(traffic(between(then, now)))
         found.append((sent.cache_bytes / seconds, (sent.cache_bytes + sent.relayed_bytes) / seconds))

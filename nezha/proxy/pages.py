@@ -1,4 +1,7 @@
-"""What the cache port says of itself: status, health, readiness, metrics, the CA certificate. Nothing here names an object."""
+"""What the cache port says of itself: status, health, readiness, metrics, the CA certificate.
+
+Nothing here names an object.
+"""
 
 import time
 from collections.abc import Callable, Mapping

@@ -70,7 +70,9 @@ class Upkeep:
         """Starts the background work."""
         self._metrics.watch("store_usable", lambda: float(self.is_usable))
         self._metrics.set("store_limit_bytes", self._space.size_bytes)
-        self._metrics.watch("volume_free_bytes", lambda: self._space.free_bytes if self._space.total_bytes else math.nan)
+        self._metrics.watch(
+            "volume_free_bytes", lambda: self._space.free_bytes if self._space.total_bytes else math.nan
+        )
         self._metrics.watch("volume_min_free_bytes", lambda: self._space.min_free.of(self._space.total_bytes))
         self._tasks.start(self._sweep(), "sweep")
         self._tasks.start(self._run(), "upkeep")

@@ -96,7 +96,7 @@ def test_an_idle_nezha_without_origins_has_a_page_too() -> None:
     texts, reader = read([Sample(0.0, IDLE), Sample(5.0, IDLE)])
     assert "No origin is configured." in texts
     assert "Nothing to explain yet." in texts
-    assert "–" in texts  # no ratio of nothing
+    assert "\N{EN DASH}" in texts  # no ratio of nothing
     assert not any("of the volume free" in text for text in texts)
     assert not any(name == "points" for name, _ in reader.attributes)
     assert "Admission" not in texts
@@ -140,5 +140,5 @@ def test_figures_are_for_people() -> None:
     assert [size(count) for count in (0, 1023, 1024, 5.5 * 2**20, 2.0**70)] == [
         "0 B", "1023 B", "1.0 KiB", "5.5 MiB", "1048576.0 PiB",
     ]  # fmt: skip
-    assert (ratio(None), ratio(0.5), ratio(1.0)) == ("–", "50.0%", "100.0%")
+    assert (ratio(None), ratio(0.5), ratio(1.0)) == ("\N{EN DASH}", "50.0%", "100.0%")
     assert [duration(seconds) for seconds in (5, 60, 7200, 86400)] == ["5 s", "1 min", "2 h", "1 d"]

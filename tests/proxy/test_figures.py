@@ -1,6 +1,6 @@
 """What the status page's figures are, worked out of two samples."""
 
-from nezha.proxy.figures import Reason, Sample, Traffic, between, rates, reasons, traffic, whole
+from nezha.proxy.figures import Reason, Sample, Series, Traffic, between, rates, reasons, traffic, whole
 
 THEN = Sample(
     100.0,
@@ -58,7 +58,7 @@ def test_the_ratios_are_those_of_the_contract() -> None:
 
 
 def test_reasons_of_the_period_come_first_and_what_was_never_counted_not_at_all() -> None:
-    recent = {("reasons", "b", "pass", "list"): 2.0}
+    recent: dict[Series, float] = {("reasons", "b", "pass", "list"): 2.0}
     assert reasons(recent, NOW) == [
         Reason("b", "pass", "list", 2, 3),
         Reason("a", "miss", "uri-miss", 0, 6),

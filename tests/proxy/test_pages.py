@@ -1,4 +1,4 @@
-"""What the cache port says of itself: status, health, readiness, metrics, the certificate; and that it names no object."""
+"""What the cache port says of itself: status, health, readiness, metrics, the certificate; it names no object."""
 
 from pathlib import Path
 

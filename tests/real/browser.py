@@ -65,7 +65,7 @@ class Tab:
     async def until(self, expression: str, holds: Callable[[Any], bool]) -> None:
         """Until the expression's value is as it should be."""
         async with asyncio.timeout(SECONDS):
-            while not holds(await self.value(expression)):
+            while not holds(await self.value(expression)):  # noqa: ASYNC110  # a page tells nobody that it changed
                 await asyncio.sleep(0.1)
 
     def requested(self) -> list[str]:

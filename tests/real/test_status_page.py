@@ -1,4 +1,4 @@
-"""The status page in a real browser: live, complete without JavaScript, readable on a phone, and with no asset of others."""
+"""The status page in a real browser: live, complete without JavaScript, readable on a phone, all its own."""
 
 from pathlib import Path
 
@@ -30,9 +30,7 @@ async def origin() -> Origin:
     return origin
 
 
-async def test_it_follows_what_happens_and_nothing_is_refused_by_its_own_policy(
-    tmp_path: Path, origin: Origin
-) -> None:
+async def test_it_follows_what_happens_and_nothing_is_refused_by_its_own_policy(tmp_path: Path, origin: Origin) -> None:
     async with origin, running(tmp_path, web(origin)) as nezha, browser(tmp_path) as tab:
         await read(nezha, 2)
         await tab.open(url(nezha))
