@@ -4,11 +4,11 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
-CHECKED := $(wildcard nezha tests benchmarks) setup.py
+CHECKED := $(wildcard nezha tests benchmarks docs/*.py image/*.py) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster soak lint format bench clean .venv
+.PHONY: help demo test test-real test-cluster soak lint format docs image bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,12 @@ lint: .venv/.lint ## ruff, mypy, import-linter
 format: .venv/.lint ## rewrite the sources as lint wants them
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+docs: .venv/.nezha ## rewrite the pages that are made from the code
+	$(BIN)/python docs/reference.py
+
+image: ## the container image nezha:VERSION, by docker, buildah or podman
+	image/build.sh $(IMAGE)
 
 bench: .venv/.test ## the questions of benchmarks/, one after the other
 	@set -e; for bench in $(BENCHES); do $(BIN)/python -m $$bench; done

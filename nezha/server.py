@@ -39,6 +39,7 @@ from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fills import Fills
 from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
+from nezha.proxy.history import History
 from nezha.proxy.listener import Listener
 from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
@@ -91,6 +92,8 @@ class Server:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
+        self.metrics.begin(origin.name for origin in prepared.settings.origins)
+        self._history = History(self.metrics)
         self._rulebook = Rulebook(prepared.settings.admission.rules_file, self.metrics)
         self.is_draining = False
         self.cache_port = 0
@@ -126,6 +129,7 @@ class Server:
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
+            keeping.start(self._history.keep(), "history")
             if (cluster := self._prepared.cluster) is not None:
                 published = Published(self._prepared.certificates)
                 published.subscribe(cluster.wake)
@@ -156,8 +160,9 @@ class Server:
         delivery = Delivery(store, fetcher, metrics, self._now)
         lookout = Lookout(store, fills, self._now)
         steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
-        pages = Pages(metrics, certificates.published, self._readiness)
+        pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        metrics.watch("ready", self._is_ready)
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)

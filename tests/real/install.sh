@@ -18,6 +18,7 @@ main() {
   install_azurite
   install_clients trust
   install_clients stores
+  make_base
 }
 
 install_packages() {
@@ -33,6 +34,10 @@ install_packages() {
   has node || missing+=(nodejs)
   has npm || missing+=(npm)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  has chromium || missing+=(chromium fonts-dejavu-core)
+  has promtool || missing+=(prometheus)
+  has buildah || missing+=(buildah podman runc uidmap fuse-overlayfs netavark)
+  has debootstrap || missing+=(debootstrap)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
   ((${#missing[@]})) || return 0
@@ -93,6 +98,26 @@ install_clients() {
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
+}
+
+# Stands in for the official Python image, which a machine without a registry cannot have: Debian with its own Python, in container
+# storage of its own. Only root can make it.
+make_base() {
+  local directory="$PARTS/image" name=docker.io/library/python:3.13-slim
+  ((EUID == 0)) && [[ ! -e $directory/made ]] || return 0
+  echo "install.sh: making a base image (a minute)"
+  rm -rf "$directory/root"
+  mkdir -p "$directory/root"
+  local mirror
+  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  quietly debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,binutils,ca-certificates trixie "$directory/root" "$mirror"
+  rm -f "$directory"/root/usr/lib/python3*/EXTERNALLY-MANAGED
+  ln -s /usr/bin/python3 "$directory/root/usr/local/bin/python"
+  tar -C "$directory/root" --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*' -c . |
+    quietly podman --root "$directory/storage" --runroot "$directory/run" --storage-driver overlay import \
+      -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' - "$name"
+  rm -rf "$directory/root"
+  touch "$directory/made"
 }
 
 # Prints a Go that can fetch any newer one by itself (1.21 or later).
