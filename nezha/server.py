@@ -28,6 +28,7 @@ from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
 from nezha.kube.shelves import server_shelf
 from nezha.metrics import Metrics
+from nezha.pki.admission import Admission
 from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
@@ -62,7 +63,7 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Reads and makes keys, certificates and routes. Raises SettingsError."""
     routes = make_routes(settings)
-    cluster = Cluster(settings.admission) if is_in_cluster() else None
+    cluster = Cluster(settings.admission) if settings.admission.enabled and is_in_cluster() else None
     leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
     certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
     contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
@@ -123,18 +124,20 @@ class Server:
                 stack.push_async_callback(cluster.close)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
-            with _port("admission", settings.admission.listen):
-                await self._open_admission(stack)
+            if (admission := self._prepared.certificates.admission) is not None:
+                with _port("admission", settings.admission.listen):
+                    await self._open_admission(stack, admission)
             self._closing = stack.pop_all()
         log.event(
             "ready",
             cache=str(replace(settings.cache.listen, port=self.cache_port)),
-            admission=str(replace(settings.admission.listen, port=self.admission_port)),
+            admission=str(replace(settings.admission.listen, port=self.admission_port)) if admission else None,
             cache_port=self.cache_port,
             admission_port=self.admission_port,
             hosts=len(self._prepared.routes.hosts),
         )
-        self._rulebook.follow()
+        if admission is not None:
+            self._rulebook.follow()
 
     def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
@@ -153,7 +156,7 @@ class Server:
         splicer = Splicer(routes, origins, metrics)
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
-    async def _open_admission(self, stack: AsyncExitStack) -> None:
+    async def _open_admission(self, stack: AsyncExitStack, admission: Admission) -> None:
         cluster = self._prepared.cluster
         surroundings = cluster or self._surroundings()
         aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_ready)
@@ -167,7 +170,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = self._settings.admission.listen
-        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.certificates.admission.context)
+        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=admission.context)
         await site.start()
         self.admission_port = runner.addresses[0][1]
 
