@@ -4,7 +4,7 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
-CHECKED := $(wildcard nezha tests benchmarks) setup.py
+CHECKED := $(wildcard nezha tests benchmarks charts) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
