@@ -3,7 +3,9 @@
     python -m nezha.demo.origin --size BYTES --rate BYTES_PER_S --directory CA_DIRECTORY
     python -m nezha.demo.origin --size BYTES --uplink BYTES_PER_S --plain-port PORT
 
-The second is that of examples/demo in a cluster: HTTP on all addresses, and all connections share one slow line. It shares no code of HTTP with Nezha, whose answers it is there to check. A thread for each connection: OpenSSL runs
+The second is that of examples/demo in a cluster: HTTP on all addresses, and all connections share one slow line.
+
+It shares no code of HTTP with Nezha, whose answers it is there to check. A thread for each connection: OpenSSL runs
 outside the interpreter's lock, so that sixteen of them fit on two cores beside Nezha and the client.
 """
 

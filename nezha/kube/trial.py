@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from nezha.admission.target import TRUST_NAME
 from nezha.kube.client import Client, ClusterError
 from nezha.kube.findings import Finding, has_trouble, ok, wrong
 from nezha.kube.here import about_nezha
@@ -28,7 +29,7 @@ from nezha.routes import make_routes
 from nezha.settings import Settings
 from nezha.units import shortest_ip
 
-ORIGIN = "192.0.2.1"
+HOST = "192.0.2.1"
 """The host of the origin `helm-test`: an address for documentation (RFC 5737), hence never anybody's alias."""
 PORT = 8080
 SIZE = 3_000_000
@@ -77,7 +78,7 @@ def _health(way: Way) -> Iterator[Finding]:
 # -- a miss, then a hit
 
 
-class _Origin(ThreadingHTTPServer):
+class Origin(ThreadingHTTPServer):
     """One object at one path; any other is not found."""
 
     daemon_threads = True
@@ -91,7 +92,7 @@ class _Origin(ThreadingHTTPServer):
 
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Origin
+    server: Origin
 
     def do_GET(self) -> None:
         body = self.server.body if self.path == self.server.path else b""
@@ -107,9 +108,9 @@ class _Exchange(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def origin(port: int = PORT) -> Iterator[_Origin]:
+def origin(port: int = PORT) -> Iterator[Origin]:
     """The origin, while it is asked."""
-    server = _Origin(port)
+    server = Origin(port)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -125,7 +126,7 @@ def _cache(way: Way) -> Iterator[Finding]:
         yield from about_cache(server, way.address)
 
 
-def about_cache(server: _Origin, address: str, port: int = 80) -> Iterator[Finding]:
+def about_cache(server: Origin, address: str, port: int = 80) -> Iterator[Finding]:
     """Whether what is read twice by Nezha comes from the origin once."""
     for what, wanted in (("the first read", "fwd=uri-miss"), ("the second read", "hit")):
         try:
@@ -135,7 +136,8 @@ def about_cache(server: _Origin, address: str, port: int = 80) -> Iterator[Findi
             return
         if status != 200 or body != server.body:
             yield wrong(what, f"answered {status} with {len(body)} bytes, not those of the origin", _LOOK)
-        elif wanted not in said:
+            return
+        if wanted not in said:
             yield wrong(what, f"says {said!r} instead of {wanted}", "has each client its replica (sessionAffinity)?")
         else:
             yield ok(what, said)
@@ -146,7 +148,7 @@ def about_cache(server: _Origin, address: str, port: int = 80) -> Iterator[Findi
 def _read(address: str, port: int, path: str) -> tuple[int, str, bytes]:
     connection = http.client.HTTPConnection(address, port, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path, headers={"Host": ORIGIN})
+        connection.request("GET", path, headers={"Host": HOST})
         answer = connection.getresponse()
         return answer.status, answer.getheader("Cache-Status", ""), answer.read()
     finally:
@@ -162,12 +164,9 @@ def _trust(way: Way) -> Iterator[Finding]:
 
 def about_certificates(address: str, names: Collection[str], ports: tuple[int, int] = (80, 443)) -> Iterator[Finding]:
     """Whether each name is answered for by a certificate of Nezha's own CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        connection = http.client.HTTPConnection(address, ports[0], timeout=_TIMEOUT_SECONDS)
-        connection.request("GET", "/ca.crt", headers={"Host": "nezha.invalid"})
-        authority = connection.getresponse().read().decode()
-        connection.close()
-        context = ssl.create_default_context(cadata=authority)
+        context.load_verify_locations(cadata=_authorities(address, ports[0]))
     except (OSError, http.client.HTTPException, ValueError) as error:
         yield wrong("Nezha's CA", f"cannot be had ({error})", _LOOK)
         return
@@ -182,27 +181,36 @@ def about_certificates(address: str, names: Collection[str], ports: tuple[int, i
             yield wrong(name, f"no certificate that its CA vouches for ({error})", _LOOK)
 
 
+def _authorities(address: str, port: int) -> str:
+    connection = http.client.HTTPConnection(address, port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/ca.crt", headers={"Host": "nezha.invalid"})
+        return connection.getresponse().read().decode("ascii")
+    finally:
+        connection.close()
+
+
 # -- injection
 
 
 def _injection(way: Way) -> Iterator[Finding]:
-    yield about_injection(Client(), way)
-
-
-def about_injection(client: Client, way: Way) -> Finding:
-    """Whether a pod that asks for it is pointed at Nezha, and made to trust it."""
-    what = f"a pod in {way.namespace}"
     try:
-        made = asyncio.run(_dry_run(client, way.namespace))
+        made = asyncio.run(_dry_run(Client(), way.namespace))
     except ClusterError as error:
-        return wrong(what, str(error), "the namespace needs a service account `default`, and this pod the right")
-    spec = made["spec"]
-    aliased = {
-        name for each in spec.get("hostAliases") or () if each["ip"] == way.address for name in each["hostnames"]
-    }
+        remedy = "the namespace needs its service account `default`, and this pod the right to make pods"
+        yield wrong(f"a pod in {way.namespace}", str(error), remedy)
+    else:
+        yield about_injection(made, way)
+
+
+def about_injection(made: Object, way: Way) -> Finding:
+    """Whether a pod that asked for it is pointed at Nezha, and made to trust it."""
+    what, spec = f"a pod in {way.namespace}", made["spec"]
+    ours = [each for each in spec.get("hostAliases") or () if each["ip"] == way.address]
+    aliased = {name for each in ours for name in each["hostnames"]}
     if missing := sorted(set(way.names) - aliased):
         return wrong(what, f"is not pointed at {way.address} for {', '.join(missing)}", _LOOK)
-    trusts = any(each["name"] == "nezha-trust" for each in spec.get("volumes") or ())
+    trusts = any(each["name"] == TRUST_NAME for each in spec.get("volumes") or ())
     if trusts != way.wants_trust:
         return wrong(what, "is not made to trust Nezha" if way.wants_trust else "is made to trust it", _LOOK)
     return ok(what, f"would be pointed at {way.address} for {len(aliased)} names" + " and trust it" * trusts)

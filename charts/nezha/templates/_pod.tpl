@@ -13,7 +13,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    checksum/settings: {{ sha256sum $settings }}
+    # of what a process reads once, at its start: its settings, and by which way it may bring trust into pods
+    checksum/settings: {{ printf "%s%s" $settings (include "nezha.distribution" $context) | sha256sum }}
     {{- with .podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
