@@ -8,7 +8,7 @@ CHECKED := $(wildcard nezha tests benchmarks charts) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster lint format bench clean .venv
+.PHONY: help demo test test-real test-cluster chart lint format bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -28,6 +28,11 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	$(BIN)/pytest tests/cluster
+
+chart: .venv/.test ## the chart: its README, its values, and every variant linted, rendered and held against Kubernetes' schemas
+	$(BIN)/python -m charts.readme
+	tests/real/install.sh chart
+	$(BIN)/pytest tests/chart tests/real/test_chart.py
 
 lint: .venv/.lint ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(CHECKED)

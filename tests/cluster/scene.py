@@ -109,9 +109,13 @@ class Stage:
         until(lambda: not problems(self.kubectl), "Nezha's parts in order")
         until(lambda: ca_bundle(self.kubectl), "caBundle")
 
+    def forget(self) -> None:
+        """Whatever is installed now is not what was: the next installation is made in any case."""
+        self._standing = None
+
     def clear(self) -> None:
         """Uninstalls, and removes what an uninstall leaves."""
-        self._standing = None
+        self.forget()
         self.helm("uninstall", "nezha", "-n", NEZHA, "--ignore-not-found", "--wait", "--timeout=90s")
         self.kubectl("delete", "namespace", NEZHA, "--ignore-not-found", "--timeout=90s", seconds=120)
         self.kubectl("delete", "clustertrustbundle", "nezha-trust", "--ignore-not-found")

@@ -73,7 +73,7 @@ def policies() -> Mapping[str, Any]:
     objects = render(parse("- {name: training, app: nezha.io/cache, label: 'true'}"), target)
     return {
         "webhook.enabled": False,
-        "policy": {"enabled": True, "objects": objects},
+        "policy": {"enabled": True, "manifest": yaml.safe_dump_all(objects)},
         "service.clusterIP": "10.96.7.7",
         "origins": [{"name": "toronto", "dialect": "http", "hosts": ["www.cs.toronto.edu"]}],
     }

@@ -6,12 +6,18 @@ set -euo pipefail
 PARTS="${XDG_CACHE_HOME:-$HOME/.cache}/nezha-parts"
 REPOSITORY=$(cd "$(dirname "$0")/../.." && pwd)
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+HELM=v4.3.1
+KUBECONFORM=v0.8.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
+# With the word `chart`: only what `make chart` needs of all this.
 main() {
   install_packages
-  build_minio
+  build helm "$HELM" helm.sh/helm/v4/cmd/helm
+  build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
+  [[ ${1:-} != chart ]] || return 0
+  build minio "$MINIO" github.com/minio/minio
   install_clients
 }
 
@@ -52,16 +58,21 @@ keep_services_down() {
   chmod +x $policy
 }
 
-build_minio() {
-  local stamp="$PARTS/bin/.minio-$MINIO"
-  [[ ! -x $PARTS/bin/minio || ! -e $stamp ]] || return 0
-  echo "install.sh: building MinIO $MINIO (some minutes)"
+# build NAME VERSION PACKAGE: a Go program, kept.
+build() {
+  local stamp="$PARTS/bin/.$1-$2"
+  [[ ! -x $PARTS/bin/$1 || ! -e $stamp ]] || return 0
   mkdir -p "$PARTS/bin" "$PARTS/staging"
-  local go
-  go=$(recent_go)
-  # Elsewhere first: a build that breaks off leaves nothing that looks complete.
-  GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "github.com/minio/minio@$MINIO"
-  mv "$PARTS/staging/minio" "$PARTS/bin/minio"
+  if [[ $1 == helm && -x $PARTS/kubernetes/bin/helm ]] && [[ $("$PARTS/kubernetes/bin/helm" version --template '{{.Version}}') == "$2"* ]]; then
+    cp "$PARTS/kubernetes/bin/helm" "$PARTS/staging/helm" # tests/cluster has built it
+  else
+    echo "install.sh: building $1 $2 (some minutes)"
+    local go
+    go=$(recent_go)
+    # Elsewhere first: a build that breaks off leaves nothing that looks complete.
+    GOTOOLCHAIN=auto GOBIN="$PARTS/staging" CGO_ENABLED=0 quietly "$go" install "$3@$2"
+  fi
+  mv "$PARTS/staging/$1" "$PARTS/bin/$1"
   touch "$stamp"
 }
 

@@ -225,8 +225,8 @@ def test_only_settings_roll_the_pods() -> None:
     [
         ({"cache.size": "120GiB"}, "cache.size (120GiB) must be smaller than persistence.size (120Gi)"),
         ({"cache.size": "1TB"}, "cache.size (1TB) must be smaller"),
-        ({"policy.enabled": True, "webhook.enabled": False}, "policy.objects"),
-        ({"policy": {"enabled": True, "objects": [{}]}}, "set webhook.enabled=false"),
+        ({"policy.enabled": True, "webhook.enabled": False}, "--set-file policy.manifest"),
+        ({"policy": {"enabled": True, "manifest": "a: 1"}}, "set webhook.enabled=false"),
         ({"webhook.enabled": False, "webhook.certManager.enabled": True}, "no webhook to certify"),
         ({"origins": [{"name": "helm-test", "dialect": "http", "hosts": ["a.test"]}]}, "the name helm-test is taken"),
         ({"cahce": {"size": "1GiB"}}, "cahce"),

@@ -41,8 +41,8 @@
 {{- if ge $size $volume }}
 {{- fail (printf "cache.size (%v) must be smaller than persistence.size (%v), in which the index has its place too" .cache.size .persistence.size) }}
 {{- end }}
-{{- if and .policy.enabled (not .policy.objects) }}
-{{- fail "policy.enabled: put the output of `nezha policy render` into policy.objects" }}
+{{- if and .policy.enabled (not .policy.manifest) }}
+{{- fail "policy.enabled: give the output of `nezha policy render` by --set-file policy.manifest=FILE" }}
 {{- end }}
 {{- if and .policy.enabled .webhook.enabled }}
 {{- fail "policy.enabled: the policies do what the webhook does: set webhook.enabled=false" }}
