@@ -159,7 +159,7 @@ class Server:
     async def _open_admission(self, stack: AsyncExitStack, admission: Admission) -> None:
         cluster = self._prepared.cluster
         surroundings = cluster or self._surroundings()
-        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_ready)
+        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_cache_ready)
         await self._rulebook.read()
         stack.push_async_callback(self._rulebook.close)
         self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
@@ -191,6 +191,11 @@ class Server:
 
     def _is_ready(self) -> bool:
         return False not in self._readiness().values()
+
+    def _is_cache_ready(self) -> bool:
+        """Whether pods may be pointed at the cache: this one, or that of other pods."""
+        cluster = self._prepared.cluster
+        return self._is_ready() and (cluster is None or cluster.is_cache_ready())
 
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}

@@ -19,6 +19,7 @@
 {{- $_ := set $cache "memory" "16MiB" }}
 {{- $_ := set $cache "buffers" "16MiB" }}
 {{- $_ := set $cache "slice" "4MiB" }}
+{{- $_ := set $admission "cache_port" .service.httpPort }}
 {{- end }}
 {{- $origins := .origins }}
 {{- if .tests.enabled }}
