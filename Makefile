@@ -4,11 +4,19 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
+<<<<<<< HEAD
 CHECKED := $(wildcard nezha tests benchmarks charts) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-real test-cluster chart lint format bench clean .venv
+=======
+CHECKED := $(wildcard nezha tests benchmarks docs/*.py) setup.py
+BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-real test-cluster lint format docs bench clean .venv
+>>>>>>> h-obs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -43,6 +51,9 @@ lint: .venv/.lint ## ruff, mypy, import-linter
 format: .venv/.lint ## rewrite the sources as lint wants them
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+docs: .venv/.nezha ## rewrite the pages that are made from the code
+	$(BIN)/python docs/reference.py
 
 bench: .venv/.test ## the questions of benchmarks/, one after the other
 	@set -e; for bench in $(BENCHES); do $(BIN)/python -m $$bench; done

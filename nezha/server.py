@@ -38,6 +38,7 @@ from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fills import Fills
 from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
+from nezha.proxy.history import History
 from nezha.proxy.listener import Listener
 from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
@@ -88,6 +89,8 @@ class Server:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
+        self.metrics.begin(origin.name for origin in prepared.settings.origins)
+        self._history = History(self.metrics)
         self._rulebook = Rulebook(prepared.settings.admission.rules_file, self.metrics)
         self.is_draining = False
         self.cache_port = 0
@@ -116,6 +119,7 @@ class Server:
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
+            keeping.start(self._history.keep(), "history")
             if (cluster := self._prepared.cluster) is not None:
                 published = Published(self._prepared.certificates)
                 published.subscribe(cluster.wake)
@@ -148,8 +152,9 @@ class Server:
         authorizer = Authorizer(grants, origins, store)
         fetcher = Fetcher(origins, store, fills, authorizer)
         steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
-        pages = Pages(metrics, certificates.published, self._readiness)
+        pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        metrics.watch("ready", self._is_ready)
         metrics.watch("grants", lambda: len(grants))
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")

@@ -33,6 +33,8 @@ install_packages() {
   has git || missing+=(git)
   has node || missing+=(nodejs)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  has chromium || missing+=(chromium fonts-dejavu-core)
+  has promtool || missing+=(prometheus)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
   ((${#missing[@]})) || return 0

@@ -1,5 +1,6 @@
 """The chart, rendered by Helm in each variant, before Kubernetes' schemas, its strictest pod policy, and Nezha."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,3 +238,18 @@ def test_what_contradicts_itself_is_refused_by_its_name(values: dict[str, Any], 
     with pytest.raises(Refused) as refused:
         template(values)
     assert message in str(refused.value)
+
+
+def test_the_rules_and_the_dashboard_are_those_of_the_files_with_the_prices_of_the_values() -> None:
+    objects = template(VARIANTS["monitored"], {"metrics.prometheusRule.prices": {"gib": 0.5, "thousandRequests": 0.25}})
+    groups = only(objects, "PrometheusRule")["spec"]["groups"]
+    written = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())["groups"]
+    assert [each["name"] for each in groups] == [each["name"] for each in written]
+    prices = {rule["record"]: rule["expr"] for rule in groups[0]["rules"]}
+    assert prices == {
+        "nezha:price_per_gib": "vector(0.5)",
+        "nezha:price_per_thousand_requests": "vector(0.25)",
+    }
+    assert groups[1:] == written[1:]
+    shown = json.loads(only(objects, "ConfigMap", "nezha-dashboard")["data"]["nezha.json"])
+    assert shown == json.loads((CHART / "files" / "dashboard.json").read_text())
