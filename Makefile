@@ -4,19 +4,11 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
-<<<<<<< HEAD
-CHECKED := $(wildcard nezha tests benchmarks charts) setup.py
+CHECKED := $(wildcard nezha tests benchmarks charts/*.py docs/*.py) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster chart lint format bench clean .venv
-=======
-CHECKED := $(wildcard nezha tests benchmarks docs/*.py) setup.py
-BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
-
-.DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster lint format docs bench clean .venv
->>>>>>> h-obs
+.PHONY: help demo test test-real test-cluster chart lint format docs bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -37,8 +29,7 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	$(BIN)/pytest tests/cluster
 
-chart: .venv/.test ## the chart: its README, its values, and every variant linted, rendered and held against Kubernetes' schemas
-	$(BIN)/python -m charts.readme
+chart: .venv/.test ## the chart: its values, and every variant linted, rendered and held against Kubernetes' schemas
 	tests/real/install.sh chart
 	$(BIN)/pytest tests/chart tests/real/test_chart.py
 
@@ -54,6 +45,7 @@ format: .venv/.lint ## rewrite the sources as lint wants them
 
 docs: .venv/.nezha ## rewrite the pages that are made from the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python -m charts.readme
 
 bench: .venv/.test ## the questions of benchmarks/, one after the other
 	@set -e; for bench in $(BENCHES); do $(BIN)/python -m $$bench; done

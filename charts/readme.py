@@ -1,6 +1,6 @@
 """The table of values in the chart's README, made from values.yaml and its comments.
 
-    python -m charts.readme          writes it
+    python -m charts.readme          writes it (make docs)
     python -m charts.readme --check  exits with 1 where it is another
 
 A row is a key with a comment above it; what stands below such a key belongs to its default.

@@ -99,7 +99,7 @@ class AdmissionSettings(Section):
     """The Service in front of the cache port, as name.namespace."""
     webhook_service: Annotated[str, BeforeValidator(units.parse_service)] | None = None
     """The Service by which the API server calls this port, as name.namespace; without it `service`."""
-    cache_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    cache_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """The HTTP port of `service` where the cache runs in other pods, which are asked whether they are ready."""
     rules_file: _Path = Path("/etc/nezha/hostaliases.yaml")
     """The rules: the `config` key of a mounted ConfigMap, read again when it changes."""

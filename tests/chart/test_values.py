@@ -118,7 +118,7 @@ def test_a_mistake_is_refused_by_its_name(values: dict[str, Any], where: str) ->
 
 def test_the_readme_is_current() -> None:
     path = CHART / "README.md"
-    assert path.read_text() == readme(path.read_text(), TEXT), "python -m charts.readme"
+    assert path.read_text() == readme(path.read_text(), TEXT), "make docs"
 
 
 def test_the_chart_has_the_version_of_the_program() -> None:
