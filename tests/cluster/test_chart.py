@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +145,20 @@ def test_upgrade_and_rollback_of_two_replicas_fail_no_read(stage: Stage, nezha: 
     loop = f"while true; do if {READ} | grep -q {DIGEST}; then echo read; else echo failed; fi; done"
     for name in ("one", "other"):
         nezha.create(job(space, name, loop))
-        until(lambda name=name: "read" in nezha.logs(space, f"job/{name}"), "a first read")
+        until(partial(reads, nezha, space, name), "a first read")
     stage.ready({**two, "log": {"level": "debug"}})
     stage.helm("rollback", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")
     stage.forget()
     for name in ("one", "other"):
-        count = nezha.logs(space, f"job/{name}").count("read")
-        until(
-            lambda name=name, count=count: nezha.logs(space, f"job/{name}").count("read") > count + 3, "reads after it"
-        )
+        until(partial(reads, nezha, space, name, reads(nezha, space, name) + 3), "reads after it")
         assert "failed" not in nezha.logs(space, f"job/{name}")
     nezha("-n", space, "delete", "job", "one", "other", "--cascade=foreground")
+
+
+def reads(kubectl: Kubectl, space: str, name: str, more_than: int = 0) -> int:
+    """How often a job has read; 0 where that is not more than asked for."""
+    count = kubectl.logs(space, f"job/{name}").count("read")
+    return count if count > more_than else 0
 
 
 def test_the_address_and_the_ca_outlive_an_uninstall_that_is_told_so(empty: Stage) -> None:
