@@ -99,7 +99,7 @@ class Stage:
         self._standing = None
         restricted = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
         self.kubectl.apply(namespace(NEZHA, **restricted))
-        wait = ["--wait", "--timeout=120s", *words]
+        wait = ["--wait", "--timeout=120s", "--force-conflicts", *words]  # other tests have scaled by kubectl
         self.helm("upgrade", "--install", "nezha", str(CHART), "-n", NEZHA, "--values", str(path), *wait)
         self._standing = dict(values)
 

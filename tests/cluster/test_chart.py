@@ -108,7 +108,7 @@ def test_a_variant_is_installed_tried_upgraded_and_removed(empty: Stage, variant
     assert kept(kubectl) == before
     assert ("hit" in fetched(kubectl)) == (variant == "default"), "what lies on a claim is still there"
     stage.helm("test", "nezha", "-n", NEZHA, "--timeout=3m")
-    stage.helm("rollback", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")
+    stage.helm("rollback", "nezha", "-n", NEZHA, "--wait", "--timeout=90s", "--force-conflicts")
     assert kept(kubectl) == before
     stage.helm("uninstall", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")
     left = kubectl("-n", NEZHA, "get", "all,secrets,leases,networkpolicies,roles,rolebindings", "-o", "name").split()
@@ -147,7 +147,7 @@ def test_upgrade_and_rollback_of_two_replicas_fail_no_read(stage: Stage, nezha: 
         nezha.create(job(space, name, loop))
         until(partial(reads, nezha, space, name), "a first read")
     stage.ready({**two, "log": {"level": "debug"}})
-    stage.helm("rollback", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")
+    stage.helm("rollback", "nezha", "-n", NEZHA, "--wait", "--timeout=90s", "--force-conflicts")
     stage.forget()
     for name in ("one", "other"):
         until(partial(reads, nezha, space, name, reads(nezha, space, name) + 3), "reads after it")
