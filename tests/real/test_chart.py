@@ -178,7 +178,8 @@ def test_a_split_cache_has_no_way_to_the_api_and_cannot_change_its_ca() -> None:
     assert cache["automountServiceAccountToken"] is False
     assert "serviceAccountName" not in cache
     (ca,) = [each for each in cache["volumes"] if each["name"] == "ca"]
-    assert {item["key"].partition("-")[0].partition(".")[0] for item in ca["secret"]["items"]} == {"ca"}
+    given = [item["key"] for source in ca["projected"]["sources"] for item in source["secret"]["items"]]
+    assert {key.partition("-")[0].partition(".")[0] for key in given} == {"ca"}
     (mount,) = [each for each in cache["containers"][0]["volumeMounts"] if each["name"] == "ca"]
     assert mount["readOnly"]
     own = settings_of(objects)

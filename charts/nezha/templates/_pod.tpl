@@ -75,7 +75,7 @@ spec:
         # until no node sends new connections here any more
         preStop: {sleep: {seconds: 5}}
       startupProbe:
-        # a split cache waits here until the webhook has made the CA
+        # a split cache waits until the CA is for its hosts, which the kubelet brings within a minute or two
         httpGet: {path: /healthz, port: cache}
         periodSeconds: 2
         failureThreshold: 150
@@ -120,13 +120,16 @@ spec:
     {{- end }}
     {{- if eq $role "cache" }}
     - name: ca
-      secret:
-        secretName: {{ include "nezha.caSecret" $context }}
-        optional: true
-        items: # the pods' CA, not the webhook's
-          {{- range list "ca.key" "ca.crt" "ca-next.key" "ca-next.crt" "ca-retired.crt" "ca-rotation.json" }}
-          - {key: {{ . }}, path: {{ . }}}
-          {{- end }}
+      projected:
+        sources: # the pods' CA, not the webhook's; the pod waits until it is made
+          - secret: {name: {{ include "nezha.caSecret" $context }}, items: [{key: ca.key, path: ca.key}, {key: ca.crt, path: ca.crt}]}
+          - secret:
+              name: {{ include "nezha.caSecret" $context }}
+              optional: true # there while it is rotated
+              items:
+                {{- range list "ca-next.key" "ca-next.crt" "ca-retired.crt" "ca-rotation.json" }}
+                - {key: {{ . }}, path: {{ . }}}
+                {{- end }}
     {{- else if .webhook.certManager.enabled }}
     - name: certificate
       secret: {secretName: {{ $fullname }}-webhook-certificate}
