@@ -131,12 +131,7 @@ class Server:
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
             keeping.start(self._history.keep(), "history")
-            if (cluster := self._prepared.cluster) is not None:
-                published = Published(self._prepared.certificates)
-                published.subscribe(cluster.wake)
-                cluster.open(published)
-                metrics.watch("cluster_problems", lambda: len(cluster.problems()))
-                stack.push_async_callback(cluster.close)
+            self._open_cluster(stack)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
             if (admission := self._prepared.certificates.admission) is not None:
@@ -153,6 +148,16 @@ class Server:
         )
         if admission is not None:
             self._rulebook.follow()
+
+    def _open_cluster(self, stack: AsyncExitStack) -> None:
+        cluster = self._prepared.cluster
+        if cluster is None:
+            return
+        published = Published(self._prepared.certificates)
+        published.subscribe(cluster.wake)
+        cluster.open(published)
+        self.metrics.watch("cluster_problems", lambda: len(cluster.problems()))
+        stack.push_async_callback(cluster.close)
 
     def _listener(self, store: Store, fills: Fills, pump: Pump, authorizer: Authorizer, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
