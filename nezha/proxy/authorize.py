@@ -107,7 +107,7 @@ class Authorizer:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
+        if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))
@@ -142,7 +142,7 @@ class Authorizer:
             is_other = is_strong(named) and is_strong(etag) and named != etag
             if is_other or (mark and entry.mark and mark != entry.mark):
                 raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
-            self._freshen(stored, answer, requested_at)
+            self._freshen(ask, stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:
             if status in {404, 410} and self._is_open(ask, entry):
@@ -150,7 +150,7 @@ class Authorizer:
             return Refused(answer)
         if not is_same_version(entry, answer.head.fields, mark):
             return Changed(answer, requested_at)
-        self._freshen(stored, answer, requested_at)
+        self._freshen(ask, stored, answer, requested_at)
         permission = self.by_answer(ask, stored, answer)
         await answer.drain(_DRAINED_BYTES)
         return Granted(permission, status)
@@ -214,7 +214,9 @@ class Authorizer:
             return same_strong(named, etag)
         return etag is not None and (ask.request.fields.get("if-none-match") or "").strip() == etag
 
-    def _freshen(self, stored: Stored, answer: Answer, requested_at: float) -> None:
+    def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
+        if ask.is_aside:
+            return
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
         entry = replace(
             stored.entry,
