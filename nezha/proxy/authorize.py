@@ -109,7 +109,7 @@ class Authorizer:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
+        if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))
@@ -219,6 +219,8 @@ class Authorizer:
         return etag is not None and (ask.request.fields.get("if-none-match") or "").strip() == etag
 
     async def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
+        if ask.is_aside:
+            return
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
         entry = replace(
             stored.entry,

@@ -21,6 +21,7 @@ from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
+from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.decision import (
@@ -79,7 +80,7 @@ class Fetcher:
         It runs in a task of its own: a client that leaves does not take the head from those who wait for it. So
         `interim`, which gets the 1xx heads that come before, must neither wait nor fail.
         """
-        lead = self._fills.lead(str(ask.read.key), ask.span or WHOLE)
+        lead = self._fills.lead(str(ask.key), ask.span or WHOLE)
         task = self._fills.own(self._lead(ask, stored, gaps, lead, interim))
         try:
             return await asyncio.shield(task)
@@ -93,7 +94,7 @@ class Fetcher:
         try:
             return await self._ask_as_leader(ask, stored, gaps, lead, interim)
         finally:
-            self._fills.end(str(ask.read.key), lead)
+            self._fills.end(str(ask.key), lead)
 
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
@@ -117,7 +118,7 @@ class Fetcher:
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
-        key = str(ask.read.key)
+        key = str(ask.key)
         lead = self._fills.lead(key, ask.span or WHOLE)
         try:
             return await self.take(ask, answer, ask.span, requested_at, lead)
@@ -141,7 +142,7 @@ class Fetcher:
             case Store() as decision:
                 stored = None if lead.is_outdated else await self._version(ask, decision, context)
                 if stored is None or lead.is_outdated:
-                    await self._store.remove(str(ask.read.key))
+                    await self._store.remove(str(ask.key))
                     return Answered(answer, "invalidated")
                 fill = self._fills.start(stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
@@ -173,8 +174,9 @@ class Fetcher:
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
+        ask = await placed(ask, self._store)  # what it was read aside of may be another version by now
         entry = Entry(
-            key=str(ask.read.key),
+            key=str(ask.key),
             version=uuid.uuid4().hex,
             status=decision.status,
             fields=decision.fields,
@@ -186,7 +188,7 @@ class Fetcher:
             mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
-        if stored.entry.version != entry.version:
+        if stored.entry.version != entry.version and not ask.is_aside:
             kept = replace(entry, version=stored.entry.version, size=stored.entry.size, vary=stored.entry.vary)
             self._store.freshen(stored, replace(kept, fields=freshened(stored.entry.fields, entry.fields)))
         return stored

@@ -23,7 +23,7 @@ from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
-from nezha.proxy.look import Look, Lookout, selection_of
+from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
 from nezha.proxy.trace import Trace
@@ -73,7 +73,7 @@ class Handler:
         except NezhaError as error:
             await self._fail(exchange, error, trace)
         except ConnectionError:
-            trace.outcome, trace.detail = "error", "client left"
+            trace.outcome, trace.detail = "error", "client-left"
             exchange.abort()
             raise
         finally:
@@ -92,9 +92,9 @@ class Handler:
             case Write(keys, bucket):
                 await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
             case Read() as read if request.method == "HEAD":
-                await self._head(exchange, Ask(request, read, route), trace)
+                await self._head(exchange, await placed(Ask(request, read, route), self._store), trace)
             case Read() as read:
-                await self._get(exchange, Ask(request, read, route), trace)
+                await self._get(exchange, await placed(Ask(request, read, route), self._store), trace)
             case unreachable:
                 assert_never(unreachable)
 

@@ -97,7 +97,7 @@ def azurite(directory: Path) -> Iterator[Azurite]:
     if not program.exists():
         servers.missing(f"{program} is not installed (tests/real/install.sh)")
     env = {"PATH": os.environ.get("PATH", ""), "HOME": str(directory), "AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"}
-    where = ["--blobHost", "127.0.0.1", "--blobPort", str(server.port), "--location", str(directory)]
+    where = ["--blobHost", "127.0.0.1", "--blobPort", str(server.port)]
     how = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     is_ready = lambda: servers.status_of("127.0.0.1", server.port, "/") != 0  # noqa: E731
     with servers.process([str(program), *where, *how], directory / "azurite.log", is_ready, env):
