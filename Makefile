@@ -8,7 +8,7 @@ CHECKED := $(wildcard nezha tests benchmarks) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster lint format bench clean .venv
+.PHONY: help demo test test-real test-cluster soak lint format bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -19,7 +19,7 @@ demo: .venv/.nezha ## one object read directly, cold and warm through Nezha
 	@$(BIN)/nezha demo
 
 test: .venv/.test ## every test that needs nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster
+	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster --numprocesses auto --dist worksteal
 	$(BIN)/python tests/pure_coverage.py
 
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first
@@ -28,6 +28,9 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	$(BIN)/pytest tests/cluster
+
+soak: .venv/.test ## the random model at length; STEPS=200000 and SEED=N choose
+	$(BIN)/python -m tests.soak $(STEPS:%=--steps %) $(SEED:%=--seed %)
 
 lint: .venv/.lint ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(CHECKED)

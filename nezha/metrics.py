@@ -35,6 +35,7 @@ TABLE = (
     Row("store_objects", "gauge", (), "Objects stored."),
     Row("store_usable", "gauge", (), "1 while the store takes new bytes."),
     Row("store_evicted_bytes", "counter", ("reason",), "Bytes evicted, by reason."),
+    Row("purged_objects", "counter", (), "Objects purged by operators."),
     Row("store_errors", "counter", ("kind",), "Errors of the store, by kind."),
     Row("corrupt_extents", "counter", (), "Extents dropped because their checksum did not agree."),
     Row("cut_responses", "counter", ("reason",), "Responses ended before their last byte, by reason."),
@@ -96,6 +97,11 @@ class Metrics:
         child = self._child(name, labels)
         assert isinstance(child, Histogram)
         child.observe(seconds)
+
+    def read(self, name: str) -> dict[tuple[str, ...], float]:
+        """The values of a counter or gauge as of now, by its labels' values."""
+        (family,) = self._metrics[name].collect()
+        return {tuple(sample.labels.values()): sample.value for sample in family.samples}
 
     def render(self) -> bytes:
         """The text exposition format, version 0.0.4."""

@@ -23,6 +23,8 @@ from nezha import log
 from nezha.admission.handler import Webhook
 from nezha.admission.rulebook import Rulebook
 from nezha.admission.target import Aim, Standing, Surroundings
+from nezha.control import status
+from nezha.control.service import Control
 from nezha.errors import SettingsError, StoreError
 from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
@@ -38,10 +40,12 @@ from nezha.proxy.fills import Fills
 from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
 from nezha.proxy.listener import Listener
+from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
+from nezha.proxy.purge import Purger
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
@@ -81,9 +85,9 @@ def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
 
 
 class Server:
-    """Both ports of one process, from open to drained."""
+    """Both ports of one process, from open to drained. `now` is the clock by which responses age."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, now: Callable[[], float] = time.time) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
@@ -92,6 +96,8 @@ class Server:
         self.cache_port = 0
         self.admission_port = 0
         self._closing = AsyncExitStack()
+        self._now = now
+        self._started_at = time.monotonic()
         self._drained_at = 0.0
 
     async def open(self) -> None:
@@ -99,7 +105,7 @@ class Server:
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
             try:
-                store = await Store.open(settings.cache, metrics)
+                store = await Store.open(settings.cache, metrics, self._now)
             except StoreError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(store.close)
@@ -109,8 +115,13 @@ class Server:
             stack.push_async_callback(pump.aclose)
             origins = Origins(self._prepared.contexts, metrics, self._is_own)
             stack.push_async_callback(origins.close)
-            listener = self._listener(store, fills, pump, origins)
+            grants = Grants()
+            listener = self._listener(store, fills, pump, Authorizer(grants, origins, store, self._now), origins)
             stack.push_async_callback(self._drain, listener)
+            control = Control(settings.cache.directory, self._status, store, Purger(store, fills, grants, metrics))
+            stack.push_async_callback(control.close)
+            await control.open()
+            metrics.watch("grants", lambda: len(grants))
             keeping = Tasks()
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
@@ -136,18 +147,17 @@ class Server:
         )
         self._rulebook.follow()
 
-    def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
+    def _listener(self, store: Store, fills: Fills, pump: Pump, authorizer: Authorizer, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
         certificates = self._prepared.certificates
         leaves = Leaves(certificates.pods.rotation.signing, routes.names)
         certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
-        grants = Grants()
-        authorizer = Authorizer(grants, origins, store)
-        fetcher = Fetcher(origins, store, fills, authorizer)
-        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        fetcher = Fetcher(origins, store, fills, authorizer, self._now)
+        delivery = Delivery(store, fetcher, metrics, self._now)
+        lookout = Lookout(store, fills, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
         pages = Pages(metrics, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
-        metrics.watch("grants", lambda: len(grants))
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)
@@ -196,6 +206,16 @@ class Server:
             facts["knows its cluster, or waited long enough"] = cluster.is_settled()
             notes |= cluster.problems()
         return {**facts, **notes}
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "ready": self._is_ready(),
+            "draining": self.is_draining,
+            "cache_port": self.cache_port,
+            "admission_port": self.admission_port,
+            "up_seconds": round(time.monotonic() - self._started_at, 3),
+            **status.counted(self.metrics, self._settings.cache.size),
+        }
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""

@@ -7,9 +7,8 @@ ask         a further lane's slice, with the credential of somebody who takes pa
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -64,11 +63,14 @@ class Answered:
 class Fetcher:
     """What leaders do."""
 
-    def __init__(self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer) -> None:
+    def __init__(
+        self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer, now: Callable[[], float]
+    ) -> None:
         self._origins = origins
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._now = now
 
     async def lead(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], interim: Interim
@@ -97,7 +99,7 @@ class Fetcher:
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
-        requested_at = time.time()
+        requested_at = self._now()
         etag = stored.entry.fields.get("etag") if stored is not None else None
         more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
@@ -107,7 +109,12 @@ class Fetcher:
             more = {}
             answer = await self._origins.fetch(ask.route, "GET", ask.head(), interim)
         asked = Span(*gaps[0]) if more else ask.span
-        return await self.take(ask, answer, asked, requested_at, lead)
+        outcome = await self.take(ask, answer, asked, requested_at, lead)
+        if more and isinstance(outcome, Answered) and answer.head.status in {206, 416}:
+            # It is about the gap, which the client did not ask for, and is not stored: it is nobody's.
+            answer.abandon()
+            return await self._ask_as_leader(ask, None, (), lead, interim)
+        return outcome
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
@@ -160,7 +167,7 @@ class Fetcher:
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
             mark=route.dialect.mark(fields),
             unfit=route.dialect.unfit(fields),
         )
@@ -182,11 +189,8 @@ class Fetcher:
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version and not ask.is_aside:
-            fields = freshened(stored.entry.fields, entry.fields)
-            self._store.freshen(
-                stored,
-                replace(stored.entry, fields=fields, requested_at=entry.requested_at, answered_at=entry.answered_at),
-            )
+            kept = replace(entry, version=stored.entry.version, size=stored.entry.size, vary=stored.entry.vary)
+            self._store.freshen(stored, replace(kept, fields=freshened(stored.entry.fields, entry.fields)))
         return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:

@@ -10,7 +10,6 @@
 The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -41,6 +40,7 @@ _PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary
 class Steps:
     """The parts that do the steps."""
 
+    lookout: Lookout
     authorizer: Authorizer
     fetcher: Fetcher
     delivery: Delivery
@@ -56,7 +56,7 @@ class Handler:
         self._routes = routes
         self._store = store
         self._fills = fills
-        self._lookout = Lookout(store, fills)
+        self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
@@ -132,7 +132,7 @@ class Handler:
         look = await self._lookout.look(ask)
         if isinstance(look.decision, Serve) and look.stored is not None:
             with self._store.lease(look.stored):
-                granted = self._steps.authorizer.granted(ask, look.stored, None, time.time())
+                granted = self._steps.authorizer.granted(ask, look.stored, None)
                 if granted is not None:
                     await self._deliver(exchange, ask, look, granted.permission, self._said(look, granted, trace))
                     return

@@ -1,6 +1,6 @@
 """The look: what the store has for a read, what is on its way, and what freshness says of it."""
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nezha.model import Entry, Extent
@@ -52,9 +52,10 @@ async def placed(ask: Ask, store: Store) -> Ask:
 class Lookout:
     """Looks, and waits for the heads of those who ask already."""
 
-    def __init__(self, store: Store, fills: Fills) -> None:
+    def __init__(self, store: Store, fills: Fills, now: Callable[[], float]) -> None:
         self._store = store
         self._fills = fills
+        self._now = now
 
     async def look(self, ask: Ask) -> Look:
         """Looks; on a miss for which somebody is asking already, waits for that leader's head and looks again.
@@ -82,7 +83,7 @@ class Lookout:
         there = [*await self._store.lookup(key), *self._fills.hidden(key)]
         versions = [each for each in there if mark in {"", each.entry.mark}]
         found = variant([each.entry for each in versions], ask.request.fields)
-        now = time.time()
+        now = self._now()
         if found is None:
             decision = on_request(ask.request, None, (), ask.route.freshness, now)
             if versions and isinstance(decision, Miss):

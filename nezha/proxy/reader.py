@@ -41,9 +41,10 @@ class Reader:
 
     def attach(self, fill: Fill) -> None:
         """Goes on with a fill that was started for this reader's gap."""
-        self.__exit__()
-        self._fill = fill
-        self.__enter__()
+        if fill is not self._fill:
+            self.__exit__()
+            self._fill = fill
+            self.__enter__()
 
     def needs(self, extent: Extent) -> bool:
         """Whether bytes of `extent` are still ahead of this reader."""
@@ -75,7 +76,7 @@ class Reader:
                 if self.stop is not None:
                     stop = min(stop, self.stop - part.extent.start)
                 return bytes(part.view[offset:stop])  # a copy: the buffer is reused
-            await fill.progress(part)
+            await part.bell.wait()
         return None
 
     def _stored_run(self) -> list[StoredExtent]:

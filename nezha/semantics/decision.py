@@ -231,15 +231,23 @@ def _not_stored(head: Head, framing: Framing, context: Context) -> str | None:
         return "partial-unusable"
     if "*" in members(head.fields.get("vary")):
         return "vary"
-    control = directives(head.fields.get("cache-control"))
+    if (reason := forbids_storing(head.fields, context.policy, honors_no_store=context.honors_no_store)) is not None:
+        return reason
     if context.policy.is_metadata:
-        return "no-store" if context.honors_no_store and control.keys() & {"no-store", "private"} else None
-    if control.keys() & {"no-store", "private"}:
-        return "no-store" if "no-store" in control else "private"
+        return None
+    control = directives(head.fields.get("cache-control"))
     if context.shows_credential and not control.keys() & {"public", "s-maxage", "must-revalidate"}:
         return "authorization"
     has_validator = "etag" in head.fields or "last-modified" in head.fields
     return None if has_validator or lifetime(head.fields, context.policy) > 0 else "no-validator"
+
+
+def forbids_storing(fields: Fields, policy: Policy, *, honors_no_store: bool) -> str | None:
+    """The directive by which a response may not be stored, or after a 304 not stay stored; None where there is none."""
+    control = directives(fields.get("cache-control"))
+    if policy.is_metadata:
+        return "no-store" if honors_no_store and control.keys() & {"no-store", "private"} else None
+    return next((name for name in ("no-store", "private") if name in control), None)
 
 
 def is_same_version(entry: Entry, fields: Fields, mark: str = "") -> bool:

@@ -89,6 +89,9 @@ def extent_row(version: str, start: int) -> str:
     return f"x/{version}/{start:016x}"
 
 
+REMOVE_EXTENTS = "DELETE FROM Cache WHERE key >= ? AND key < ? RETURNING filename"  # between those of `extents_of`
+
+
 def extents_of(version: str) -> tuple[str, str]:
     """Between which names the rows of a version's extents lie, the second one not included."""
     return f"x/{version}/", f"x/{version}0"
