@@ -73,7 +73,7 @@ class Handler:
         except NezhaError as error:
             await self._fail(exchange, error, trace)
         except ConnectionError:
-            trace.outcome, trace.detail = "error", "client left"
+            trace.outcome, trace.detail = "error", "client-left"
             exchange.abort()
             raise
         finally:

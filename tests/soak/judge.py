@@ -185,6 +185,8 @@ class Judge:
                 ):
                     raise Violation(f"{answered.get('content-range')} of {size} bytes for {asked.get('range')}")
                 body = body[asked_for[0] : asked_for[1]]
+            case _:
+                pass
         if asked.method == "HEAD":
             length = answered.get("content-length")
             if length not in {None, str(len(body))} and not is_troubled:
