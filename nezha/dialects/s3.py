@@ -19,17 +19,23 @@ _HARMLESS_S3 = HARMLESS_HEADERS | frozenset(
     x-amz-content-sha256 x-amz-date x-amz-te x-amz-user-agent x-amzn-trace-id""".split()
 )
 _PRESIGNED_V4 = frozenset(
-    """x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature
-    x-amz-security-token x-amz-region-set""".split()
+    """x-amz-algorithm x-amz-checksum-mode x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders
+    x-amz-signature x-amz-security-token x-amz-region-set""".split()
 )
 _PRESIGNED_V2 = frozenset({"awsaccesskeyid", "signature", "expires", "x-amz-security-token"})
 _READ_PARAMETERS = frozenset({"versionId", "x-id"})  # x-id only names the operation
 _NAMED_WRITES = frozenset({"PUT", "DELETE", "POST"})  # POST: the steps of a multipart upload
+_UNNAMED_WRITES = frozenset({"delete", "renameObject"})  # they change what their bodies or headers name
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
 _AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
 _PUBLIC = "amazonaws.com"
+# What an answer says of its exchange, or only to callers with rights beyond reading the object.
+_OF_THE_CALLER = frozenset(
+    """x-amz-id-2 x-amz-object-lock-legal-hold x-amz-object-lock-mode x-amz-object-lock-retain-until-date
+    x-amz-request-charged x-amz-request-id x-amz-tagging-count""".split()
+)
 
 
 class S3:
@@ -37,7 +43,7 @@ class S3:
 
     name = "s3"
     is_object_store = True
-    exchange_fields = frozenset({"date", "server-timing", "x-amz-id-2", "x-amz-request-id", "x-amz-request-charged"})
+    exchange_fields = frozenset({"date", "server-timing", *_OF_THE_CALLER})
     whole_fields = frozenset({"content-md5", *(f"x-amz-checksum-{name}" for name in _CHECKSUMS)})
 
     def places(self, origin: OriginSettings) -> Mapping[str, Place]:
@@ -63,8 +69,7 @@ class S3:
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":
                 return Pass("method")
-            is_named = name and request.method in _NAMED_WRITES and "delete" not in dict(parameters)
-            versions = dict.fromkeys(("", *_versions(parameters))) if is_named else ()
+            versions = _written(request, parameters) if name else ()
             keys = tuple(Key(place.route, bucket, name, version) for version in versions)
             return Write(keys, (place.route, bucket))
         if not name:
@@ -93,6 +98,18 @@ def _is_address(authority: str) -> bool:
 
 def _versions(parameters: Sequence[tuple[str, str]]) -> list[str]:
     return [value for name, value in parameters if name == "versionId"]
+
+
+def _written(request: Request, parameters: Sequence[tuple[str, str]]) -> Iterable[str]:
+    """The versions that a write to an object's URL changes; none where that does not say what it changes.
+
+    A write without a version makes a new one, or in a bucket that keeps none replaces the one called `null`.
+    """
+    if request.method not in _NAMED_WRITES or not _UNNAMED_WRITES.isdisjoint(dict(parameters)):
+        return ()
+    if (request.fields.get("content-type") or "").lower().startswith("multipart/form-data"):
+        return ()  # a browser's form names its object inside
+    return dict.fromkeys(("", "null", *_versions(parameters)))
 
 
 def _decoded(text: str) -> str:
@@ -138,16 +155,15 @@ def _presigned(request: Request, covered: Iterable[str], expires_at: float, sign
 
 
 def _from_header(request: Request, authorization: str, unlisted: list[str]) -> Credential | Pass:
-    token = request.fields.get("x-amz-security-token") or ""
     scheme, _, rest = authorization.partition(" ")
     if scheme in {"AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"}:
         match, holder = re.search(r"SignedHeaders=([^,\s]+)", rest), re.search(r"Credential=([^/,\s]+)", rest)
         if match is None or holder is None:
             return Pass("credential")
         signed = frozenset(match[1].lower().split(";"))
-        return Credential(Kind.PROOF, authorization, f"{holder[1]}\n{token}", signed=signed)
+        return Credential(Kind.PROOF, authorization, "\n".join((holder[1], *unlisted)), signed=signed)
     if scheme == "AWS":
-        return Credential(Kind.PROOF, authorization, f"{rest.partition(':')[0]}\n{token}")
+        return Credential(Kind.PROOF, authorization, "\n".join((rest.partition(":")[0], *unlisted)))
     if scheme.lower() == "bearer":
         return Credential(Kind.SECRET, "\n".join((*unlisted, authorization)))
     return Pass("credential")

@@ -120,7 +120,7 @@ class Fills:
                 await fill.lane(fill.ranger)  # its connection is free for a slice now
         except OriginError as error:
             fill.is_broken = True
-            log.warn("fill_broken", key=fill.stored.entry.key, message=str(error))
+            log.warn("fill_broken", key=log.masked(fill.stored.entry.key), message=str(error))
 
     async def _watch(self, fill: Fill) -> None:
         """Keeps the fill's version while it runs, and ends it: whole, partial, or nothing."""

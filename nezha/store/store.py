@@ -240,7 +240,8 @@ class Store:
         """Takes a corrupt extent out: its bytes are a gap from now on."""
         if stored.discard(extent):
             self._metrics.count("corrupt_extents")
-            log.warn("corrupt_extent", key=stored.entry.key, start=extent.extent.start, stop=extent.extent.stop)
+            key = log.masked(stored.entry.key)
+            log.warn("corrupt_extent", key=key, start=extent.extent.start, stop=extent.extent.stop)
             gone = self._threads.write_soon(self._index.remove_extent, stored.entry.version, extent.extent.start)
             self._versions.resized(stored)
             self._versions.leaving(stored.entry.key, gone)
