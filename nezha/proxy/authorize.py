@@ -141,7 +141,7 @@ class Authorizer:
             named, etag = answer.head.fields.get("etag"), entry.fields.get("etag")
             if is_strong(named) and is_strong(etag) and named != etag:
                 raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
-            self._freshen(stored, answer, requested_at)
+            self._freshen(ask, stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:
             if status in {404, 410} and self._is_open(ask, entry):
@@ -149,7 +149,7 @@ class Authorizer:
             return Refused(answer)
         if not is_same_version(entry, answer.head.fields):
             return Changed(answer, requested_at)
-        self._freshen(stored, answer, requested_at)
+        self._freshen(ask, stored, answer, requested_at)
         permission = self.by_answer(ask, stored, answer)
         await answer.drain(_DRAINED_BYTES)
         return Granted(permission, status)
@@ -210,8 +210,10 @@ class Authorizer:
             return same_strong(named, etag)
         return etag is not None and (ask.request.fields.get("if-none-match") or "").strip() == etag
 
-    def _freshen(self, stored: Stored, answer: Answer, requested_at: float) -> None:
+    def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
+        if answer.head.status != 200:
+            update = update.without(ask.route.dialect.whole_fields)  # they may be a part's
         entry = replace(
             stored.entry,
             fields=freshened(stored.entry.fields, update),

@@ -35,7 +35,9 @@ from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
-_PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated"})
+_PASSING = frozenset(
+    {"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated", "checksum"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,13 @@ class Store:
             self._versions.resized(stored)
             self._versions.leaving(stored.entry.key, gone)
 
+    def reject(self, stored: Stored) -> None:
+        """Drops a version whose bytes are not what its origin says they are."""
+        self._metrics.count("store_errors", "checksum")
+        if stored.is_current:
+            versions = self._versions.known(stored.entry.key) or [stored]
+            self._replace(stored.entry.key, versions, [each for each in versions if each is not stored])
+
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""
         try:
