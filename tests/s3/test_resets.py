@@ -31,7 +31,8 @@ async def test_a_client_does_not_see_that_its_origin_broke_off(
         origin.fault("/k", fault, nth={1, 2, 3, 4}, when=lambda request: request.method == "GET")
         s3 = {"name": "s3", "dialect": "s3", "buckets": [BUCKET], "regions": [REGION], "connect": origin.url}
         async with running(tmp_path, s3) as nezha:
-            pod = Pod.redirected(tmp_path, nezha.port, tmp_path / "tls" / "ca.crt").with_env(
+            authority = tmp_path / "tls" / "ca.crt"
+            pod = (await asyncio.to_thread(Pod.redirected, tmp_path, nezha.port, authority)).with_env(
                 AWS_ACCESS_KEY_ID=JOB.access_key,
                 AWS_SECRET_ACCESS_KEY=JOB.secret_key,
                 AWS_DEFAULT_REGION=REGION,
