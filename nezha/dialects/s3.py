@@ -30,7 +30,14 @@ _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
 _AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
+# The names of Amazon's stores: the one that knows all regions, those of each region, and those of one region only.
+# Each is a store that names buckets in the path, and a suffix of their own names; but accelerated ones are no stores.
 _PUBLIC = "amazonaws.com"
+_CHINA = "amazonaws.com.cn"  # where there is nothing but regions
+_GLOBAL = {"standard": ("s3.amazonaws.com",)}
+_REGIONAL = {"standard": "s3.{}", "legacy": "s3-{}", "dualstack": "s3.dualstack.{}"}
+_SPECIAL = {("legacy", "us-east-1"): ("s3-external-1.amazonaws.com",)}
+_ACCELERATED = {"accelerate": ("s3-accelerate.amazonaws.com", "s3-accelerate.dualstack.amazonaws.com")}
 # What an answer says of its exchange, or only to callers with rights beyond reading the object.
 _OF_THE_CALLER = frozenset(
     """x-amz-id-2 x-amz-object-lock-legal-hold x-amz-object-lock-mode x-amz-object-lock-retain-until-date
@@ -53,7 +60,13 @@ class S3:
         for store in stores:
             if _is_address(store):
                 continue  # an address has no names under it
-            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in origin.buckets}
+            for bucket in origin.buckets:
+                # No certificate is good for the name of a bucket with dots, as a wildcard stands for one label.
+                at = store if "." in bucket else ""
+                places[f"{bucket}.{store}"] = Place(origin.name, bucket, named, reached_at=at)
+        for store in _accelerated(origin):
+            undotted = (bucket for bucket in origin.buckets if "." not in bucket)
+            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in undotted}
         return places
 
     def bucket_of(self, place: Place, request: Request) -> str:
@@ -86,9 +99,22 @@ class S3:
 
 
 def _public_stores(origin: OriginSettings) -> list[str]:
+    """Amazon's stores, in the order of the settings."""
     if not origin.buckets:
         return []
-    return [f"s3.{_PUBLIC}", *(f"s3.{region}.{_PUBLIC}" for region in origin.regions)]
+    stores = []
+    for kind in origin.endpoints:
+        stores += _GLOBAL.get(kind, ())
+        for region in origin.regions if kind in _REGIONAL else ():
+            suffix = _CHINA if region.startswith("cn-") else _PUBLIC
+            stores += [f"{_REGIONAL[kind].format(region)}.{suffix}", *_SPECIAL.get((kind, region), ())]
+    return stores
+
+
+def _accelerated(origin: OriginSettings) -> list[str]:
+    if origin.endpoint:
+        return []
+    return [store for kind in origin.endpoints for store in _ACCELERATED.get(kind, ())]
 
 
 def _is_address(authority: str) -> bool:

@@ -54,7 +54,7 @@ def names(**fields: object) -> dict[str, str]:
 
 
 def test_a_bucket_has_two_names_and_two_more_in_each_region() -> None:
-    assert names(buckets=["models"], regions=["us-east-1", "eu-west-1"]) == {
+    assert names(buckets=["models"], regions=["us-east-1", "eu-west-1"], endpoints=["standard"]) == {
         "s3.amazonaws.com": "",
         "s3.us-east-1.amazonaws.com": "",
         "s3.eu-west-1.amazonaws.com": "",
@@ -62,6 +62,42 @@ def test_a_bucket_has_two_names_and_two_more_in_each_region() -> None:
         "models.s3.us-east-1.amazonaws.com": "models",
         "models.s3.eu-west-1.amazonaws.com": "models",
     }
+
+
+def test_amazon_gives_it_more_names_which_are_served_where_nothing_else_is_said() -> None:
+    more = {
+        "s3-us-east-1.amazonaws.com": "",
+        "s3-external-1.amazonaws.com": "",
+        "s3.dualstack.us-east-1.amazonaws.com": "",
+        "models.s3-us-east-1.amazonaws.com": "models",
+        "models.s3-external-1.amazonaws.com": "models",
+        "models.s3.dualstack.us-east-1.amazonaws.com": "models",
+        "models.s3-accelerate.amazonaws.com": "models",
+        "models.s3-accelerate.dualstack.amazonaws.com": "models",
+    }
+    usual = names(buckets=["models"], regions=["us-east-1"], endpoints=["standard"])
+    assert names(buckets=["models"], regions=["us-east-1"]) == usual | more
+    assert names(buckets=["models"], regions=["us-east-1"], endpoints=["dualstack"]) == {
+        host: bucket for host, bucket in more.items() if ".dualstack.us" in host
+    }
+
+
+def test_in_china_there_are_only_regions() -> None:
+    assert names(buckets=["models"], regions=["cn-north-1"], endpoints=["legacy", "dualstack"]) == {
+        "s3-cn-north-1.amazonaws.com.cn": "",
+        "models.s3-cn-north-1.amazonaws.com.cn": "models",
+        "s3.dualstack.cn-north-1.amazonaws.com.cn": "",
+        "models.s3.dualstack.cn-north-1.amazonaws.com.cn": "models",
+    }
+
+
+def test_a_bucket_with_dots_has_names_that_are_reached_at_the_store() -> None:
+    origin = OriginSettings(name="s3", dialect="s3", buckets=("a.b", "models"), regions=("us-east-1",))
+    places = STORE.places(origin)
+    assert places["a.b.s3.us-east-1.amazonaws.com"].reached_at == "s3.us-east-1.amazonaws.com"
+    assert places["a.b.s3.amazonaws.com"].reached_at == "s3.amazonaws.com"
+    assert {host for host, place in places.items() if place.bucket == "models" and place.reached_at} == set()
+    assert [host for host in places if host.startswith("a.b.") and "accelerate" in host] == []
 
 
 def test_an_endpoint_serves_paths_and_a_name_for_each_bucket_under_its_own() -> None:
