@@ -102,7 +102,7 @@ def _public_stores(origin: OriginSettings) -> list[str]:
     """Amazon's stores, in the order of the settings."""
     if not origin.buckets:
         return []
-    stores = []
+    stores: list[str] = []
     for kind in origin.endpoints:
         stores += _GLOBAL.get(kind, ())
         for region in origin.regions if kind in _REGIONAL else ():

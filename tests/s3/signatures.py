@@ -207,6 +207,8 @@ def sign(
             HmacV1Auth(credentials).add_auth(request)
         case "v2-presigned":
             HmacV1QueryAuth(credentials, expires=URL_SECONDS - age).add_auth(request)
+        case _:
+            raise ValueError(kind)
     target = request.url.removeprefix(f"https://{HOST}")
     shown = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
     return Signed(method, target, given if "presigned" in kind else shown)
