@@ -134,6 +134,12 @@ class Minio:
                 for key in keys
             }
 
+    def url_of(self, op: str, bucket: str, key: str, secret_key: str) -> str:
+        """A URL for one operation on an object (put or head; anything else is a GET), under AWS's own name for it."""
+        method = {"put": "put_object", "head": "head_object"}.get(op, "get_object")
+        with contextlib.closing(self._client(None, secret_key, Config(signature_version="s3v4"))) as client:
+            return str(client.generate_presigned_url(method, Params={"Bucket": bucket, "Key": key}, ExpiresIn=600))
+
     def _client(self, endpoint: str | None, secret_key: str, config: Config) -> Any:
         return boto3.client(
             "s3",
