@@ -216,6 +216,10 @@ class Nezha:
     def settle(self) -> None:
         """Waits until no client is connected but the one that asks: then all that happened is counted."""
         until(lambda: self.metric("nezha_connections", port="cache") <= 1, "the clients' connections are closed")
+        self.store_all()
+
+    def store_all(self) -> None:
+        """Waits until what came from the origins is stored."""
         until(lambda: self.metric("nezha_fills_running") == 0, "the fills are done")
 
     def complaints(self) -> list[str]:

@@ -124,7 +124,10 @@ class Curl(Url):
         return next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
 
     def send(self, url: str, body: bytes) -> None:
-        self.run("curl", "--silent", "--show-error", "--fail", "--upload-file", "-", url, body=body)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(body)
+            file.flush()
+            self.run("curl", "--silent", "--show-error", "--fail", "--upload-file", file.name, url)
 
 
 class Wget(Url):

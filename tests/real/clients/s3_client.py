@@ -1,8 +1,7 @@
-"""A job that does with one S3 client, set up by default, what it is told: `python -m tests.real.clients.s3_client NAME`.
+"""A job that does with one S3 client, as it comes, what it is told: `python -m tests.real.clients.s3_client NAME`.
 
 In, a line each:  {"op": ..., "key": ..., "start": ..., "stop": ..., "file": ..., "url": ..., "env": {...}}.
-Out, a line each: {"found": ...}, {"error": ...} or {"unable": true}. The client is made anew for each line, in the
-environment as `env` changes it.
+Out, a line each: {"found": ...}, {"error": ...} or {"unable": true}. A client is made for each `env`.
 
     get       SHA-256 of the object's bytes          put       writes the bytes of `file`
     range     SHA-256 of [start, stop)               head      the object's size
@@ -43,9 +42,14 @@ CLIENTS: dict[str, type[Client]] = {
 }
 
 
+_made: dict[str, Client] = {}
+
+
 def done(kind: type[Client], job: dict[str, Any]) -> Any:
-    os.environ.update(job.get("env", {}))
-    client = kind()
+    env = job.get("env", {})
+    os.environ.update(env)
+    client = _made.get(str(env)) or kind()
+    _made[str(env)] = client
     match job:
         case {"op": "get", "url": url} if isinstance(client, programs.Url):
             return _digest(client.fetch(url))

@@ -17,7 +17,7 @@ class Boto3(Client):
     def __init__(self) -> None:
         import boto3
 
-        self.client: Any = boto3.client("s3")
+        self.client: Any = boto3.session.Session().client("s3")  # the default one keeps credentials
 
     def get(self, key: str) -> bytes:
         return bytes(self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
