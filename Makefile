@@ -4,11 +4,11 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
-CHECKED := $(wildcard nezha tests benchmarks) setup.py
+CHECKED := $(wildcard nezha tests benchmarks charts/*.py docs/*.py image/*.py) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster lint format bench clean .venv
+.PHONY: help demo test test-real test-cluster soak chart lint format docs image bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -19,7 +19,7 @@ demo: .venv/.nezha ## one object read directly, cold and warm through Nezha
 	@$(BIN)/nezha demo
 
 test: .venv/.test ## every test that needs nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster
+	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster --numprocesses auto --dist worksteal
 	$(BIN)/python tests/pure_coverage.py
 
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first
@@ -28,6 +28,13 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	$(BIN)/pytest tests/cluster
+
+soak: .venv/.test ## the random model at length; STEPS=200000 and SEED=N choose
+	$(BIN)/python -m tests.soak $(STEPS:%=--steps %) $(SEED:%=--seed %)
+
+chart: .venv/.test ## the chart: its values, and every variant linted, rendered and held against Kubernetes' schemas
+	tests/real/install.sh chart
+	$(BIN)/pytest tests/chart tests/real/test_chart.py
 
 lint: .venv/.lint ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(CHECKED)
@@ -38,6 +45,13 @@ lint: .venv/.lint ## ruff, mypy, import-linter
 format: .venv/.lint ## rewrite the sources as lint wants them
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+docs: .venv/.nezha ## rewrite the pages that are made from the code
+	$(BIN)/python docs/reference.py
+	$(BIN)/python -m charts.readme
+
+image: ## the container image nezha:VERSION, by docker, buildah or podman
+	image/build.sh $(IMAGE)
 
 bench: .venv/.test ## the questions of benchmarks/, one after the other
 	@set -e; for bench in $(BENCHES); do $(BIN)/python -m $$bench; done

@@ -5,12 +5,11 @@ is a secret: whoever shows it may read, until it expires. Only what is in Signed
 sign Range where they send one, so that it must go out as it is.
 """
 
-import calendar
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import parse_qsl, unquote_to_bytes
 
-from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Kind, Pass, Place, Read, Write
+from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
+from nezha.dialects.urls import decoded, expiry, is_address, lines, parameters_of, presigned, seconds
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -28,7 +27,6 @@ _NAMED_WRITES = frozenset({"PUT", "DELETE", "POST"})  # POST: the steps of a mul
 _UNNAMED_WRITES = frozenset({"delete", "renameObject"})  # they change what their bodies or headers name
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
-_AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
 # The names of Amazon's stores: the one that knows all regions, those of each region, and those of one region only.
 # Each is a store that names buckets in the path, and a suffix of their own names; but accelerated ones are no stores.
@@ -45,7 +43,7 @@ _OF_THE_CALLER = frozenset(
 )
 
 
-class S3:
+class S3(Dialect):
     """The dialect of S3."""
 
     name = "s3"
@@ -58,7 +56,7 @@ class S3:
         stores = [origin.endpoint.lower()] if origin.endpoint else _public_stores(origin)
         places = {store: Place(origin.name, "", named) for store in (*stores, *(h.lower() for h in origin.hosts))}
         for store in stores:
-            if _is_address(store):
+            if is_address(store):
                 continue  # an address has no names under it
             for bucket in origin.buckets:
                 # No certificate is good for the name of a bucket with dots, as a wildcard stands for one label.
@@ -70,15 +68,15 @@ class S3:
         return places
 
     def bucket_of(self, place: Place, request: Request) -> str:
-        return place.bucket or _decoded(request.path.removeprefix("/").partition("/")[0])
+        return place.bucket or decoded(request.path.removeprefix("/").partition("/")[0])
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
         bucket = self.bucket_of(place, request)
         if not bucket or "/" in bucket or (place.buckets and bucket not in place.buckets):
             return Pass("bucket")
         path = request.path.removeprefix("/")
-        name = _decoded(path if place.bucket else path.partition("/")[2])
-        parameters = parse_qsl(request.query, keep_blank_values=True, encoding="latin-1")
+        name = decoded(path if place.bucket else path.partition("/")[2])
+        parameters = parameters_of(request)
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":
                 return Pass("method")
@@ -117,11 +115,6 @@ def _accelerated(origin: OriginSettings) -> list[str]:
     return [store for kind in origin.endpoints for store in _ACCELERATED.get(kind, ())]
 
 
-def _is_address(authority: str) -> bool:
-    """Whether it is an IP literal: IPv6 stands in brackets, and no name ends in a label of digits only."""
-    return authority.startswith("[") or authority.partition(":")[0].rpartition(".")[2].isdigit()
-
-
 def _versions(parameters: Sequence[tuple[str, str]]) -> list[str]:
     return [value for name, value in parameters if name == "versionId"]
 
@@ -136,11 +129,6 @@ def _written(request: Request, parameters: Sequence[tuple[str, str]]) -> Iterabl
     if (request.fields.get("content-type") or "").lower().startswith("multipart/form-data"):
         return ()  # a browser's form names its object inside
     return dict.fromkeys(("", "null", *_versions(parameters)))
-
-
-def _decoded(text: str) -> str:
-    """The name as the store knows it: percent-decoded once, never normalised, bytes as Latin-1."""
-    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
 
 
 def _may_set(request: Request, credential: Credential) -> frozenset[str]:
@@ -158,26 +146,17 @@ def _credential(request: Request, parameters: Sequence[tuple[str, str]]) -> Cred
     unlisted = sorted(set(request.fields.names()) - _HARMLESS_S3 - {"authorization"})
     authorization = request.fields.get("authorization")
     if authorization is not None:
-        return Pass("parameters") if names else _from_header(request, authorization, _lines(request, unlisted))
+        return Pass("parameters") if names else _from_header(request, authorization, lines(request, unlisted))
     if "x-amz-signature" in names and names <= _PRESIGNED_V4:
         signed = frozenset(values.get("x-amz-signedheaders", "").lower().split(";"))
-        return _presigned(request, signed.union(unlisted), _expiry_v4(values), signed)
+        return presigned(request, signed.union(unlisted), _expiry(values), signed)
     if "signature" in names and names <= _PRESIGNED_V2:
         # Version 2 signs these where they are there, without saying so.
         covered = {name for name in request.fields.names() if name.startswith("x-amz-") or name == "content-type"}
-        return _presigned(request, covered.union(unlisted), _seconds(values.get("expires", "")), frozenset())
+        return presigned(request, covered.union(unlisted), seconds(values.get("expires", "")), frozenset())
     if names:
         return Pass("parameters")
     return Pass("credential") if unlisted else ANONYMOUS
-
-
-def _lines(request: Request, names: Iterable[str]) -> list[str]:
-    return [f"{name}: {request.fields.get(name)}" for name in names]
-
-
-def _presigned(request: Request, covered: Iterable[str], expires_at: float, signed: frozenset[str]) -> Credential:
-    material = "\n".join((request.host, request.target, *_lines(request, sorted(covered))))
-    return Credential(Kind.SECRET, material, expires_at=expires_at, signed=signed)
 
 
 def _from_header(request: Request, authorization: str, unlisted: list[str]) -> Credential | Pass:
@@ -195,16 +174,5 @@ def _from_header(request: Request, authorization: str, unlisted: list[str]) -> C
     return Pass("credential")
 
 
-def _expiry_v4(parameters: Mapping[str, str]) -> float:
-    """When a presigned URL ends, in seconds since the epoch; 0 (long ago) where it does not say."""
-    match, lasts = _AMZ_DATE.fullmatch(parameters.get("x-amz-date", "")), _seconds(parameters.get("x-amz-expires", ""))
-    if match is None or not lasts:
-        return 0.0
-    try:
-        return calendar.timegm(tuple(int(group) for group in match.groups())) + lasts
-    except ValueError:  # a month 13
-        return 0.0
-
-
-def _seconds(digits: str) -> float:
-    return float(digits) if digits.isascii() and digits.isdigit() else 0.0
+def _expiry(parameters: Mapping[str, str]) -> float:
+    return expiry(parameters.get("x-amz-date", ""), parameters.get("x-amz-expires", ""))

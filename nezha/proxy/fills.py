@@ -1,7 +1,7 @@
 """The registry of fills: who is asking for what, what is being fetched, and the tasks that do it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -70,7 +70,8 @@ class Fills:
 
     def lead_for(self, key: str, span: Span) -> Lead | None:
         """Who is asking for all of `span` already."""
-        return next((lead for lead in self._leads.get(key, ()) if lead.span.covers(span)), None)
+        asking = (lead for lead in self._leads.get(key, ()) if not lead.is_outdated)
+        return next((lead for lead in asking if lead.span.covers(span)), None)
 
     def of(self, stored: Stored) -> Fill | None:
         """The running fill of a version."""
@@ -91,6 +92,15 @@ class Fills:
         for fill in self._fills.values():
             if fill.stored.entry.key == key:
                 fill.may_complete = False
+
+    def stop(self, is_named: Callable[[str], bool]) -> int:
+        """Ends what is on its way under some keys, for all but those who read it already; how many fills."""
+        for key in filter(is_named, list(self._leads)):
+            self.invalidate(key)
+        stopped = [fill for fill in self._fills.values() if is_named(fill.stored.entry.key)]
+        for fill in stopped:
+            fill.stop()
+        return len(stopped)
 
     def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Runs a leader's work in a task of the registry."""
@@ -130,7 +140,7 @@ class Fills:
                 while not fill.is_idle:
                     await fill.changed()
                 if fill.may_complete and fill.may_store and not fill.is_broken:
-                    await self._store.complete(fill.stored, fill.stored.entry)
+                    await self._store.complete(fill.stored, fill.stored.entry, lambda: fill.may_complete)
             finally:
                 del self._fills[fill.stored.entry.version]
                 fill.end()

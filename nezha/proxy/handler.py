@@ -10,7 +10,6 @@
 The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
-from nezha.proxy.look import Look, Lookout, selection_of
+from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
 from nezha.proxy.trace import Trace
@@ -44,6 +43,7 @@ _PASSING = frozenset(
 class Steps:
     """The parts that do the steps."""
 
+    lookout: Lookout
     authorizer: Authorizer
     fetcher: Fetcher
     delivery: Delivery
@@ -59,7 +59,7 @@ class Handler:
         self._routes = routes
         self._store = store
         self._fills = fills
-        self._lookout = Lookout(store, fills)
+        self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
@@ -76,7 +76,7 @@ class Handler:
         except NezhaError as error:
             await self._fail(exchange, error, trace)
         except ConnectionError:
-            trace.outcome, trace.detail = "error", "client left"
+            trace.outcome, trace.detail = "error", "client-left"
             exchange.abort()
             raise
         finally:
@@ -95,9 +95,9 @@ class Handler:
             case Write(keys, bucket):
                 await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
             case Read() as read if request.method == "HEAD":
-                await self._head(exchange, Ask(request, read, route), trace)
+                await self._head(exchange, await placed(Ask(request, read, route), self._store), trace)
             case Read() as read:
-                await self._get(exchange, Ask(request, read, route), trace)
+                await self._get(exchange, await placed(Ask(request, read, route), self._store), trace)
             case unreachable:
                 assert_never(unreachable)
 
@@ -137,7 +137,7 @@ class Handler:
         look = await self._lookout.look(ask)
         if isinstance(look.decision, Serve) and look.stored is not None:
             with self._store.lease(look.stored):
-                granted = self._steps.authorizer.granted(ask, look.stored, None, time.time())
+                granted = self._steps.authorizer.granted(ask, look.stored, None)
                 if granted is not None:
                     await self._deliver(exchange, ask, look, granted.permission, self._said(look, granted, trace))
                     return

@@ -120,6 +120,7 @@ class Splicer:
             connection.write(UNRECOGNIZED_NAME)
             return
         self._metrics.count("requests", route.name, "pass")
+        self._metrics.count("reasons", route.name, "pass", "splice")
         try:
             reader, writer = await self._origins.splice(route)
         except OriginError:

@@ -55,9 +55,10 @@ class Reader:
 
     def attach(self, fill: Fill) -> None:
         """Goes on with a fill that was started for this reader's gap."""
-        self.__exit__()
-        self._fill = fill
-        self.__enter__()
+        if fill is not self._fill:
+            self.__exit__()
+            self._fill = fill
+            self.__enter__()
 
     def needs(self, extent: Extent) -> bool:
         """Whether bytes of `extent` are still ahead of this reader."""
@@ -95,7 +96,7 @@ class Reader:
                 if limit is not None:
                     stop = min(stop, limit - part.extent.start)
                 return bytes(part.view[offset:stop])  # a copy: the buffer is reused
-            await fill.progress(part)
+            await part.bell.wait()
         return None
 
     def _first_missing(self, fill: Fill) -> int | None:

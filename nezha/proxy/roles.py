@@ -1,4 +1,4 @@
-"""Whom a fill works with: who asks for more of it, and who reads it."""
+"""Whom a fill works with: who asks the origin for more of it."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,12 +14,3 @@ class Ranger(Protocol):
 
     async def ask(self, fill: "Fill", extent: Extent) -> Answer | None:
         """A verified 206 for exactly `extent` of the fill's version; None where parallelism has ended."""
-
-
-class Follower(Protocol):
-    """Somebody who reads from a fill."""
-
-    position: int
-
-    def needs(self, extent: Extent) -> bool:
-        """Whether bytes of `extent` are still ahead of it."""

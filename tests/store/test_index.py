@@ -93,7 +93,9 @@ class Trap:
         return os.makedirs, (str(self.path),)
 
 
-@pytest.mark.parametrize("value", [{}, [], 1, 1.5, None, ("a",), memoryview(b"a"), bytearray(b"a")], ids=repr)
+@pytest.mark.parametrize(
+    "value", [{}, [], 1, 1.5, None, ("a",), memoryview(b"a"), bytearray(b"a")], ids=lambda value: type(value).__name__
+)
 def test_a_value_that_would_have_to_be_pickled_is_refused(tmp_path: Path, value: object) -> None:
     disk = ExtentDisk(str(tmp_path))
     with pytest.raises(TypeError):

@@ -25,6 +25,7 @@ ENTRIES = st.lists(
         answered_at=st.floats(0, 1e11),
         is_open=st.booleans(),
         vary=st.lists(st.tuples(LATIN_1, st.none() | LATIN_1), max_size=2).map(tuple),
+        mark=LATIN_1,
     ),
     max_size=3,
 )
@@ -32,7 +33,7 @@ VERSION = "ab" + 30 * "0"
 ENTRY = Entry("web//a", VERSION, 200, Fields([("ETag", '"1"')]), 5, 1.5, 2.5, True)
 ROW, LATER, OTHER = (rows.extent_row(*each) for each in [(VERSION, 0), (VERSION, 1 << 20), ("ac" + 30 * "0", 0)])
 TAG = rows.format_tag(ROW, 5, [7])
-NAME = rows.file_name(ROW)
+NAME = f"ab/{VERSION}-0000000000000000-0a1b2c3d.x"  # made by chance, but the same in each run
 INDEX = Path("/index")
 
 
