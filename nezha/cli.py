@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
     _add_admission(commands)
     _add_doctor(commands.add_parser("doctor", help="tell what is wrong with the redirect, and the remedy"))
+    _add_try(commands.add_parser("try", help="walk a piece of the whole way, from a pod of the cluster"))
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
 
@@ -126,6 +127,14 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     _add_config(parser)
     parser.set_defaults(run=_doctor)
+
+
+def _add_try(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("part", choices=("health", "cache", "trust", "injection"), help="what is tried")
+    parser.add_argument("-n", "--namespace", default="default", help="injection: where, in a dry run (it has opted in)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_config(parser)
+    parser.set_defaults(run=_try)
 
 
 def _size(text: str) -> int:
@@ -256,6 +265,12 @@ def _doctor(options: argparse.Namespace) -> int:
     settings = _read(path) if options.config or path.exists() else None
     patient = command.Patient(options.namespace, options.pod, options.host, options.address)
     return command.tell(command.doctor(settings, patient), as_json=options.json)
+
+
+def _try(options: argparse.Namespace) -> int:
+    from nezha.kube import command, trial
+
+    return command.tell(trial.attempt(options.part, _configured(options), options.namespace), as_json=options.json)
 
 
 def _explain(options: argparse.Namespace) -> int:

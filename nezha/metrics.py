@@ -1,7 +1,8 @@
 """Every metric, in one table. Labels are bounded: configured origin names and fixed words only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -12,42 +13,84 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """One label: its values in words, and those that are known beforehand, which are counted from 0 on."""
+
+    name: str
+    values: str
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One metric: its name without the prefix, what it is, its labels and its help."""
+    """One metric: its name without the prefix, what it is, its help and its labels."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
     help: str
+    labels: tuple[Label, ...] = ()
 
+
+def _words(name: str, *known: str) -> Label:
+    return Label(name, " ".join(known), known)
+
+
+_ORIGIN = Label("origin", "the configured origins' names")
+_OUTCOME = _words("outcome", "hit", "miss", "partial", "revalidated", "stale", "pass", "error")
+_REASON = Label(
+    "reason", "the words of `Cache-Status`: `uri-miss`, `stale`, `partial`, `credential`, `origin-timeout` …"
+)
 
 TABLE = (
-    Row("requests", "counter", ("origin", "outcome"), "Requests on the cache port by outcome."),
-    Row("response_bytes", "counter", ("origin", "source"), "Body bytes sent to clients, from the cache or the origin."),
-    Row("origin_requests", "counter", ("origin", "code"), "Requests sent to the origin by status code (0: no answer)."),
-    Row("origin_bytes", "counter", ("origin",), "Body bytes received from the origin."),
-    Row("first_byte_seconds", "histogram", ("origin", "outcome"), "From the request's head to the answer's."),
-    Row("request_seconds", "histogram", ("origin", "outcome"), "From the request's head to the answer's last byte."),
-    Row("fills_running", "gauge", (), "Versions being fetched into the store."),
-    Row("fill_bytes_buffered", "gauge", (), "Bytes of fill buffers in use."),
-    Row("grants", "gauge", (), "Grants remembered."),
-    Row("store_bytes", "gauge", (), "Bytes of bodies stored."),
-    Row("store_objects", "gauge", (), "Objects stored."),
-    Row("store_usable", "gauge", (), "1 while the store takes new bytes."),
-    Row("store_evicted_bytes", "counter", ("reason",), "Bytes evicted, by reason."),
-    Row("purged_objects", "counter", (), "Objects purged by operators."),
-    Row("store_errors", "counter", ("kind",), "Errors of the store, by kind."),
-    Row("corrupt_extents", "counter", (), "Extents dropped because their checksum did not agree."),
-    Row("cut_responses", "counter", ("reason",), "Responses ended before their last byte, by reason."),
-    Row("connections", "gauge", ("port",), "Open client connections."),
-    Row("reviews", "counter", ("outcome",), "Reviews answered on the admission port, by outcome."),
-    Row("review_seconds", "histogram", (), "From a review's head to its answer."),
-    Row("rules_current", "gauge", (), "1 while the rules in force are those of the rules file."),
-    Row("injection_ready", "gauge", (), "1 while pods that a rule names are injected."),
-    Row("certificate_expiry_timestamp_seconds", "gauge", ("certificate",), "When a certificate ends."),
-    Row("cluster_problems", "gauge", (), "What is not in order with the cluster; /readyz?verbose names it."),
-    Row("build_info", "gauge", ("version",), "Always 1."),
-)
+    Row("requests", "counter", "Requests on the cache port by outcome.", (_ORIGIN, _OUTCOME)),
+    Row("reasons", "counter", "Requests that were no plain hits, by the reason.", (_ORIGIN, _OUTCOME, _REASON)),
+    Row(
+        "response_bytes", "counter", "Body bytes sent to clients, from the cache or the origin.",
+        (_ORIGIN, _words("source", "cache", "origin")),
+    ),
+    Row(
+        "origin_requests", "counter", "Requests sent to the origin by status code.",
+        (_ORIGIN, Label("code", "a status code; 0: no answer")),
+    ),
+    Row("origin_bytes", "counter", "Body bytes received from the origin.", (_ORIGIN,)),
+    Row("first_byte_seconds", "histogram", "From the request's head to the answer's.", (_ORIGIN, _OUTCOME)),
+    Row("request_seconds", "histogram", "From the request's head to the answer's last byte.", (_ORIGIN, _OUTCOME)),
+    Row("fills_running", "gauge", "Versions being fetched into the store."),
+    Row("fill_bytes_buffered", "gauge", "Bytes of fill buffers in use."),
+    Row("grants", "gauge", "Grants remembered."),
+    Row("store_bytes", "gauge", "Bytes of bodies stored."),
+    Row("store_limit_bytes", "gauge", "Bytes of bodies that may be stored: `cache.size`."),
+    Row("store_objects", "gauge", "Objects stored."),
+    Row("store_usable", "gauge", "1 while the store takes new bytes."),
+    Row(
+        "store_evicted_bytes", "counter", "Bytes evicted: for `cache.size`, for `cache.min_free`, on a full volume.",
+        (_words("reason", "size", "free", "full"),),
+    ),
+    Row("purged_objects", "counter", "Objects purged by operators."),
+    Row("store_errors", "counter", "Errors of the store, by kind.", (_words("kind", "io", "full", "corrupt"),)),
+    Row("volume_free_bytes", "gauge", "Bytes free on the store's volume; NaN where it does not tell."),
+    Row("volume_min_free_bytes", "gauge", "Bytes of the volume that the store leaves free: `cache.min_free`."),
+    Row("corrupt_extents", "counter", "Extents dropped because their checksum did not agree."),
+    Row(
+        "cut_responses", "counter", "Responses ended before their last byte, by reason.",
+        (_words("reason", "origin", "resume", "store"),),
+    ),
+    Row("connections", "gauge", "Open client connections.", (Label("port", "cache"),)),
+    Row("ready", "gauge", "1 while /readyz says so."),
+    Row(
+        "reviews", "counter", "Reviews answered on the admission port, by outcome.",
+        (_words("outcome", "injected", "stamped", "untouched", "unsuitable", "unready", "invalid", "error"),),
+    ),
+    Row("review_seconds", "histogram", "From a review's head to its answer."),
+    Row("rules_current", "gauge", "1 while the rules in force are those of the rules file."),
+    Row("injection_ready", "gauge", "1 while pods that a rule names are injected."),
+    Row(
+        "certificate_expiry_timestamp_seconds", "gauge", "When a certificate ends; NaN where there is none.",
+        (Label("certificate", "ca, next-ca, leaf, admission"),),
+    ),
+    Row("cluster_problems", "gauge", "What is not in order with the cluster; `/readyz?verbose` names it."),
+    Row("build_info", "gauge", "Always 1.", (Label("version", "Nezha's version"),)),
+)  # fmt: skip
 _KINDS = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
@@ -63,9 +106,18 @@ class Metrics:
         for row in TABLE:
             more = {"buckets": _SECONDS} if row.kind == "histogram" else {}
             self._metrics[row.name] = _KINDS[row.kind](
-                f"nezha_{row.name}", row.help, row.labels, registry=self._registry, **more
+                f"nezha_{row.name}", row.help, [label.name for label in row.labels], registry=self._registry, **more
             )
         self.set("build_info", 1, __version__)
+
+    def begin(self, origins: Iterable[str]) -> None:
+        """Starts at 0 every counter whose labels are known: without a 0 before it, a rate misses the first event."""
+        names = tuple(origins)
+        for row in TABLE:
+            known = [names if label is _ORIGIN else label.known for label in row.labels]
+            if row.kind == "counter" and row.labels:
+                for labels in product(*known):
+                    self.count(row.name, *labels, by=0)
 
     def _child(self, name: str, labels: tuple[str, ...]) -> Counter | Gauge | Histogram:
         child = self._children.get((name, *labels))
@@ -98,10 +150,14 @@ class Metrics:
         assert isinstance(child, Histogram)
         child.observe(seconds)
 
-    def read(self, name: str) -> dict[tuple[str, ...], float]:
-        """The values of a counter or gauge as of now, by its labels' values."""
-        (family,) = self._metrics[name].collect()
-        return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+    def values(self, names: Iterable[str]) -> dict[tuple[str, ...], float]:
+        """The values of counters and gauges now, by name and labels' values: `("requests", "imagenet", "hit")`."""
+        return {
+            (name, *sample.labels.values()): sample.value
+            for name in names
+            for family in self._metrics[name].collect()
+            for sample in family.samples
+        }
 
     def render(self) -> bytes:
         """The text exposition format, version 0.0.4."""

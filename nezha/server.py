@@ -30,6 +30,7 @@ from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
 from nezha.kube.shelves import server_shelf
 from nezha.metrics import Metrics
+from nezha.pki.admission import Admission
 from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
@@ -39,6 +40,7 @@ from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fills import Fills
 from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
+from nezha.proxy.history import History
 from nezha.proxy.listener import Listener
 from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
@@ -68,7 +70,7 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Reads and makes keys, certificates and routes. Raises SettingsError."""
     routes = make_routes(settings)
-    cluster = Cluster(settings.admission) if is_in_cluster() else None
+    cluster = Cluster(settings.admission) if settings.admission.enabled and is_in_cluster() else None
     leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
     certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
     contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
@@ -93,6 +95,8 @@ class Server:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
+        self.metrics.begin(origin.name for origin in prepared.settings.origins)
+        self._history = History(self.metrics)
         self._rulebook = Rulebook(prepared.settings.admission.rules_file, self.metrics)
         self.is_draining = False
         self.cache_port = 0
@@ -128,26 +132,34 @@ class Server:
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
-            if (cluster := self._prepared.cluster) is not None:
-                published = Published(self._prepared.certificates)
-                published.subscribe(cluster.wake)
-                cluster.open(published)
-                metrics.watch("cluster_problems", lambda: len(cluster.problems()))
-                stack.push_async_callback(cluster.close)
+            keeping.start(self._history.keep(), "history")
+            self._open_cluster(stack)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
-            with _port("admission", settings.admission.listen):
-                await self._open_admission(stack)
+            if (admission := self._prepared.certificates.admission) is not None:
+                with _port("admission", settings.admission.listen):
+                    await self._open_admission(stack, admission)
             self._closing = stack.pop_all()
         log.event(
             "ready",
             cache=str(replace(settings.cache.listen, port=self.cache_port)),
-            admission=str(replace(settings.admission.listen, port=self.admission_port)),
+            admission=str(replace(settings.admission.listen, port=self.admission_port)) if admission else None,
             cache_port=self.cache_port,
             admission_port=self.admission_port,
             hosts=len(self._prepared.routes.hosts),
         )
-        self._rulebook.follow()
+        if admission is not None:
+            self._rulebook.follow()
+
+    def _open_cluster(self, stack: AsyncExitStack) -> None:
+        cluster = self._prepared.cluster
+        if cluster is None:
+            return
+        published = Published(self._prepared.certificates)
+        published.subscribe(cluster.wake)
+        cluster.open(published)
+        self.metrics.watch("cluster_problems", lambda: len(cluster.problems()))
+        stack.push_async_callback(cluster.close)
 
     def _listener(self, store: Store, fills: Fills, pump: Pump, authorizer: Authorizer, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
@@ -161,17 +173,18 @@ class Server:
         unsafe, refresher = Unsafe(store, fills, passthrough), Refresher(authorizer, fetcher, store, fills)
         prober = Prober(origins, store, self._now)
         steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher, prober)
-        pages = Pages(metrics, certificates.published, self._readiness)
+        pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        metrics.watch("ready", self._is_ready)
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
-    async def _open_admission(self, stack: AsyncExitStack) -> None:
+    async def _open_admission(self, stack: AsyncExitStack, admission: Admission) -> None:
         cluster = self._prepared.cluster
         surroundings = cluster or self._surroundings()
-        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_ready)
+        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_cache_ready)
         await self._rulebook.read()
         stack.push_async_callback(self._rulebook.close)
         self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
@@ -182,7 +195,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = self._settings.admission.listen
-        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.certificates.admission.context)
+        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=admission.context)
         await site.start()
         self.admission_port = runner.addresses[0][1]
 
@@ -203,6 +216,11 @@ class Server:
 
     def _is_ready(self) -> bool:
         return False not in self._readiness().values()
+
+    def _is_cache_ready(self) -> bool:
+        """Whether pods may be pointed at the cache: this one, or that of other pods."""
+        cluster = self._prepared.cluster
+        return self._is_ready() and (cluster is None or cluster.is_cache_ready())
 
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}

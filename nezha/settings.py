@@ -14,6 +14,7 @@ from nezha import units
 _ONLY_FOR = {
     "buckets": ("s3", "gcs"),
     "regions": ("s3",),
+    "endpoints": ("s3",),
     "endpoint": ("s3", "azure"),
     "accounts": ("azure",),
     "honor_no_store": ("s3", "gcs", "azure", "huggingface"),
@@ -87,12 +88,18 @@ class CacheSettings(Section):
 class AdmissionSettings(Section):
     """The webhook that points pods at the cache."""
 
+    enabled: bool = True
+    """Whether this process is the webhook, and the one that speaks with the API server; without it only a cache."""
     listen: _Listen = Address("0.0.0.0", 8443)
     """Where the API server sends its reviews, over TLS."""
     address: Annotated[str, BeforeValidator(units.parse_alias_address)] = "auto"
     """What host aliases point at: an IP address, or auto for the ClusterIP of `service`."""
     service: Annotated[str, BeforeValidator(units.parse_service)] = "proxy-cache.nezha"
     """The Service in front of the cache port, as name.namespace."""
+    webhook_service: Annotated[str, BeforeValidator(units.parse_service)] | None = None
+    """The Service by which the API server calls this port, as name.namespace; without it `service`."""
+    cache_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """The HTTP port of `service` where the cache runs in other pods, which are asked whether they are ready."""
     rules_file: _Path = Path("/etc/nezha/hostaliases.yaml")
     """The rules: the `config` key of a mounted ConfigMap, read again when it changes."""
     trust: bool = True
@@ -108,6 +115,8 @@ class TlsSettings(Section):
     Or what cert-manager made, mounted: tls.crt and tls.key of a CA, and in admission/ those of the admission port."""
     secret: Annotated[str, BeforeValidator(units.parse_secret)] | None = None
     """In a cluster only: the Secret that holds the CA, which then counts instead of `directory`."""
+    follow: bool = False
+    """Whether the CA is only read, because another process makes and rotates it; the start waits until it is there."""
     overlap: _Seconds = 30 * 86400.0
     """How long the next CA is trusted before it signs; longer than any pod runs, and no pod notices a rotation."""
 
@@ -132,6 +141,10 @@ class OriginSettings(Section):
     """s3, gcs: the buckets served, under all their names (s3: in `regions` or at `endpoint`); others pass."""
     regions: tuple[_Region, ...] = ()
     """s3: the regions whose names of the buckets are served."""
+    endpoints: tuple[Literal["standard", "legacy", "dualstack", "accelerate"], ...] = (
+        "standard", "legacy", "dualstack", "accelerate",
+    )  # fmt: skip
+    """s3: which of the names that Amazon gives a bucket are served and aliased; what is left out bypasses Nezha."""
     endpoint: _Host | None = None
     """s3, azure: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
     accounts: tuple[_Account, ...] = ()

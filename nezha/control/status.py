@@ -9,7 +9,7 @@ from nezha.metrics import Metrics
 def counted(metrics: Metrics, size_bytes: int) -> dict[str, object]:
     """The facts that are counted; `requests` by outcome, over all origins."""
     requests: dict[str, int] = {}
-    for (_, outcome), count in metrics.read("requests").items():
+    for (_, _, outcome), count in metrics.values(["requests"]).items():
         requests[outcome] = requests.get(outcome, 0) + int(count)
     return {
         "version": __version__,
@@ -29,4 +29,4 @@ def counted(metrics: Metrics, size_bytes: int) -> dict[str, object]:
 
 
 def _value(metrics: Metrics, name: str) -> float:
-    return sum(metrics.read(name).values())
+    return sum(metrics.values([name]).values())

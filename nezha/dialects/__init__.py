@@ -43,6 +43,7 @@ class Read:
 
     `plain`: the same read in the words of RFC 9110, where its store has words of its own; `range_name`: how it calls
     the Range. `unless`: the field, or after `?` the parameter, by which Nezha may ask for any version but a mark's.
+    `mark`: that of the version which the read names; `current`: the key of the object itself, which may hold it too.
     """
 
     key: Key
@@ -51,6 +52,8 @@ class Read:
     plain: Request | None = None
     range_name: str = "Range"
     unless: str = ""
+    mark: str = ""
+    current: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Place:
     bucket: str = ""
     buckets: frozenset[str] = frozenset()  # the configured ones; empty: all
     credential_headers: frozenset[str] = frozenset()
+    reached_at: str = ""  # where that is another name than the host's own
 
 
 class Dialect(Protocol):

@@ -40,9 +40,9 @@ class Azure(Dialect):
     name = "azure"
     is_object_store = True
     echoed = frozenset({"x-ms-client-request-id", "x-ms-version"})
-    # A lease, tags and the time of the last access change without a change of the ETag.
+    # A lease, tags and the time of the last access change without a change of the ETag; a 304 comes with an error code.
     exchange_fields = echoed | frozenset(
-        """date server-timing x-ms-request-id x-ms-lease-duration x-ms-lease-state x-ms-lease-status
+        """date server-timing x-ms-error-code x-ms-request-id x-ms-lease-duration x-ms-lease-state x-ms-lease-status
         x-ms-last-access-time x-ms-tag-count""".split()
     )
     whole_fields = frozenset({"content-crc64", "x-ms-content-crc64"})

@@ -21,8 +21,8 @@ from nezha.settings import OriginSettings
 
 _HARMLESS_GCS = HARMLESS_HEADERS | frozenset(
     """x-goog-api-client x-goog-content-sha256 x-goog-date x-goog-gcs-idempotency-token x-goog-request-params
-    amz-sdk-invocation-id amz-sdk-request amz-sdk-retry x-amz-api-version x-amz-checksum-mode x-amz-content-sha256
-    x-amz-date x-amz-te x-amz-user-agent""".split()
+    x-upload-content-type amz-sdk-invocation-id amz-sdk-request amz-sdk-retry x-amz-api-version
+    x-amz-checksum-mode x-amz-content-sha256 x-amz-date x-amz-te x-amz-user-agent""".split()
 )
 _PAYS = "x-goog-user-project"  # part of the credential: it says for whom the request is made
 _OWN = ("x-goog-", "x-amz-")
@@ -95,9 +95,11 @@ class Gcs(Dialect):
         credential = _credential(request, parameters, _READ_PARAMETERS["json" if is_json else "xml"])
         if isinstance(credential, Pass):
             return credential
-        version = _version(named.form, coding, dict(parameters).get("generation", ""))
-        key = Key(place.route, named.bucket, named.rest[0], version)
-        return Read(key, credential, _may_set(request, credential), unless=_unless(is_json, request, credential))
+        generation = dict(parameters).get("generation", "")
+        versions = (_version(named.form, coding, each) for each in (generation, ""))
+        key, current = (Key(place.route, named.bucket, named.rest[0], version) for version in versions)
+        unless = _unless(is_json, request, credential)
+        return Read(key, credential, _may_set(request, credential), unless=unless, mark=generation, current=current)
 
 
 def _named(place: Place, request: Request) -> _Named:

@@ -37,7 +37,7 @@ _SIGNED_RANGE = "x-xet-signed-range"
 # The path says what is read; these say who asks, or for which bytes.
 _NOT_IN_KEY = _SIGNATURE | frozenset(f"{_SIGNED_RANGE} repo_id user_id x-id x-xet-cas-uid x-xet-session-id xip".split())
 _IN_KEY = frozenset({"response-content-disposition", "response-content-type", "x-amz-checksum-mode"})
-_HARMLESS_HF = HARMLESS_HEADERS | frozenset({"x-xet-session-id"})
+_HARMLESS_HF = HARMLESS_HEADERS | frozenset({"x-amzn-trace-id", "x-hf-download-counter", "x-xet-session-id"})
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _ENDS = re.compile(rb'"DateLessThan"\s*:\s*\{\s*"AWS:EpochTime"\s*:\s*(\d{1,12})\s*\}')
 _IN_BASE64 = str.maketrans("-_~", "+=/")  # CloudFront's own alphabet

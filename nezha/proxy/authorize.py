@@ -116,7 +116,7 @@ class Authorizer:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
+        if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))
@@ -175,7 +175,11 @@ class Authorizer:
         """The answer has said that the stored version is current: it is the caller's, and its fields are renewed."""
         route, dialect, fields = ask.route, ask.route.dialect, answer.head.fields
         news = News(fields, requested_at, self._now(), ask.read.credential.kind is Kind.NONE)
-        entry = renewed(stored.entry, news, is_metadata=dialect.is_object_store)
+        # What the dialect calls whole fields may be a part's where this is not a 200.
+        parts = frozenset() if answer.head.status == 200 else dialect.whole_fields
+        entry = renewed(stored.entry, news, parts, is_metadata=dialect.is_object_store)
+        if ask.is_aside:
+            return Granted(self.by_answer(ask, stored, answer), answer.head.status, selected=stored)
         self._store.freshen(stored, entry)
         honors = route.honors_no_store
         if stored.is_current and forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):

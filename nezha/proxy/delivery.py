@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from nezha.errors import ExtentCorrupt, NezhaError, OriginError
+from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
 from nezha.model import Extent, Fields
 from nezha.proxy.authorize import Permission
@@ -130,15 +130,18 @@ class Delivery:
                 if not await self._step(exchange, course, reader):
                     return
                 resumes = 0
-            except Late:
+            except Late as late:
                 reader.patience = None  # it is asked for once
                 with suppress(OriginError):
-                    reader.attach(await self._fetcher.overtake(ask, course.stored, _gap(course, reader)))
+                    gap = _gap(course, reader, late.position)
+                    reader.attach(await self._fetcher.overtake(ask, course.stored, gap))
+            except OriginMismatch as error:
+                raise Cut("checksum") from error
             except Stranded as stranded:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader)
+                await self._resume(ask, course, reader, stranded.position)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -165,9 +168,8 @@ class Delivery:
             self._store.drop_extent(course.stored, extent)
             return
         offset = reader.position - extent.extent.start
-        stop = (
-            extent.extent.length if reader.stop is None else min(extent.extent.stop, reader.stop) - extent.extent.start
-        )
+        limit = extent.extent.stop if reader.limit is None else reader.limit
+        stop = min(extent.extent.stop, limit) - extent.extent.start
         await exchange.write(data[offset:stop])
         reader.move(stop - offset)
 
@@ -191,24 +193,24 @@ class Delivery:
     def _piece(self, stored: Stored, extent: StoredExtent, reader: Reader) -> Piece:
         start, stop = extent.extent
         first = max(0, reader.position - start)
-        last = min(stop, reader.stop) - start if reader.stop is not None else stop - start
+        last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader) -> None:
-        """Fetches the reader's next gap. Raises Cut where the version cannot be had any more."""
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
+        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
         try:
-            reader.attach(await self._fetcher.resume(ask, course.stored, _gap(course, reader)))
+            reader.attach(await self._fetcher.resume(ask, course.stored, _gap(course, reader, position)))
         except OriginError as error:
             raise Cut("origin") from error
 
 
-def _gap(course: Course, reader: Reader) -> Extent:
-    """What a reader misses next. Raises Cut where nobody knows its end."""
+def _gap(course: Course, reader: Reader, position: int) -> Extent:
+    """The gap that a reader has come to. Raises Cut where nobody knows its end."""
     stop = reader.stop
     if stop is None:
         raise Cut("origin")
-    after = course.stored.next_start(reader.position)
-    return Extent(reader.position, stop if after is None else min(stop, after))
+    after = course.stored.next_start(position)
+    return Extent(position, stop if after is None else min(stop, after))
 
 
 def _patience(ask: Ask, course: Course) -> float | None:

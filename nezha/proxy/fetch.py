@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
+from nezha import log
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent, Fields, Head
@@ -21,8 +23,11 @@ from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
+from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
+from nezha.proxy.whole import Whole
+from nezha.semantics.checksums import stated
 from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
 from nezha.semantics.storing import (
@@ -40,6 +45,9 @@ from nezha.semantics.storing import (
 from nezha.semantics.validators import is_joinable
 from nezha.store import store as storage
 from nezha.store.hot import Stored
+
+_DOUBT_SECONDS = 60.0
+_DOUBTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class Fetcher:
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._doubtful: dict[tuple[str, str | None], float] = {}  # until when, by key and ETag
         self._now = now
 
     async def lead(
@@ -81,7 +90,7 @@ class Fetcher:
         It runs in a task of its own: a client that leaves does not take the head from those who wait for it. So
         `interim`, which gets the 1xx heads that come before, must neither wait nor fail.
         """
-        lead = self._fills.lead(str(ask.read.key), ask.span or WHOLE)
+        lead = self._fills.lead(str(ask.key), ask.span or WHOLE)
         task = self._fills.own(self._lead(ask, stored, gaps, lead, interim))
         try:
             return await asyncio.shield(task)
@@ -95,7 +104,7 @@ class Fetcher:
         try:
             return await self._ask_as_leader(ask, stored, gaps, lead, interim)
         finally:
-            self._fills.end(str(ask.read.key), lead)
+            self._fills.end(str(ask.key), lead)
 
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
@@ -121,7 +130,7 @@ class Fetcher:
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
-        key = str(ask.read.key)
+        key = str(ask.key)
         lead = self._fills.lead(key, ask.span or WHOLE)
         try:
             return await self.take(ask, answer, ask.span, requested_at, lead)
@@ -142,12 +151,14 @@ class Fetcher:
                 return Answered(answer, reason)
             case Freshen():
                 return Answered(answer, "not-modified")
+            case Store() as decision if self._is_doubtful(ask, decision):
+                return Answered(answer, "checksum")
             case Store() as decision:
                 stored = None if lead.is_outdated else await self._version(ask, decision, answer, context)
                 if stored is None or lead.is_outdated:
-                    await self._store.remove(str(ask.read.key))
+                    await self._store.remove(str(ask.key))
                     return Answered(answer, "invalidated")
-                fill = self._fills.start(stored, decision.size, answer, decision.extent)
+                fill = self._start(ask, stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
                 # From here on others find the fill.
                 lead.settle()
@@ -156,6 +167,10 @@ class Fetcher:
                 return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
+
+    def _is_doubtful(self, ask: Ask, decision: Store) -> bool:
+        named = str(ask.key), decision.fields.get("etag")
+        return self._now() < self._doubtful.get(named, 0.0)
 
     def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
@@ -168,6 +183,7 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
+            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
             answered_at=self._now(),
             mark=route.dialect.mark(fields),
@@ -176,8 +192,9 @@ class Fetcher:
 
     async def _version(self, ask: Ask, decision: Store, answer: Answer, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
+        ask = await placed(ask, self._store)  # what it was read aside of may be another version by now
         entry = Entry(
-            key=str(ask.read.key),
+            key=str(ask.key),
             version=uuid.uuid4().hex,
             status=decision.status,
             fields=decision.fields,
@@ -189,15 +206,16 @@ class Fetcher:
             mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
-        if stored.entry.version != entry.version:
+        if stored.entry.version != entry.version and not ask.is_aside:
             news = News(answer.head.fields, context.requested_at, context.answered_at, not context.shows_credential)
-            self._store.freshen(stored, renewed(stored.entry, news, is_metadata=context.policy.is_metadata))
+            whole = frozenset() if answer.head.status == 200 else context.whole_fields
+            self._store.freshen(stored, renewed(stored.entry, news, whole, is_metadata=context.policy.is_metadata))
         return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
         """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError."""
         answer, found = await self._rest(ask, stored, extent)
-        return self._fills.start(stored, stored.entry.size, answer, found)
+        return self._start(ask, stored, stored.entry.size, answer, found)
 
     async def overtake(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
         """Asks for bytes that a running lane would bring too late for a reader. Raises OriginError."""
@@ -205,7 +223,7 @@ class Fetcher:
         if found != extent:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: no such part of the object")
-        return self._fills.start(stored, stored.entry.size, answer, found, is_overtaking=True)
+        return self._start(ask, stored, stored.entry.size, answer, found, is_overtaking=True)
 
     async def _rest(self, ask: Ask, stored: Stored, extent: Extent) -> tuple[Answer, Extent]:
         """An answer that brings `extent`, and what it brings: the same version or nothing, never spliced."""
@@ -223,6 +241,28 @@ class Fetcher:
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
         return answer, found
+
+    def _start(
+        self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent, *, is_overtaking: bool = False
+    ) -> Fill:
+        """A fill with an answer for a lane. On an object store it is checked as a whole, where that is possible."""
+        fill = self._fills.start(stored, size, answer, extent, is_overtaking=is_overtaking)
+        checksum = stated(stored.entry.fields) if ask.route.dialect.is_object_store else None
+        if fill.whole is None and size is not None and checksum is not None:
+            fill.whole = Whole(checksum, stored, size, partial(self._differs, stored))
+        return fill
+
+    def _differs(self, stored: Stored) -> None:
+        """An object does not agree with the checksum that its origin states of it: it is dropped.
+
+        For a while its answers pass, so that clients judge for themselves: it may be the checksum that is wrong.
+        """
+        named = stored.entry.key, stored.entry.fields.get("etag")
+        log.warn("checksum_differs", key=log.masked(named[0]), etag=named[1])
+        self._store.reject(stored)
+        self._doubtful[named] = self._now() + _DOUBT_SECONDS
+        if len(self._doubtful) > _DOUBTS_MAX:
+            del self._doubtful[next(iter(self._doubtful))]
 
     def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
         return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))

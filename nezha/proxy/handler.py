@@ -23,7 +23,7 @@ from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
-from nezha.proxy.look import Look, Lookout, selection_of
+from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
 from nezha.proxy.refresh import Prober, Refresher
@@ -37,7 +37,9 @@ from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
-_PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated"})
+_PASSING = frozenset(
+    {"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated", "checksum"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Handler:
         except NezhaError as error:
             await self._fail(exchange, error, trace)
         except ConnectionError:
-            trace.outcome, trace.detail = "error", "client left"
+            trace.outcome, trace.detail = "error", "client-left"
             exchange.abort()
             raise
         finally:
@@ -103,9 +105,9 @@ class Handler:
                 said = trace.say("pass", "method", "fwd=method")
                 await self._steps.unsafe.forward(exchange, route, write, said)
             case Read() as read if request.method == "HEAD":
-                await self._head(exchange, Ask(request, read, route), trace)
+                await self._head(exchange, await placed(Ask(request, read, route), self._store), trace)
             case Read() as read:
-                await self._get(exchange, Ask(request, read, route), trace)
+                await self._get(exchange, await placed(Ask(request, read, route), self._store), trace)
             case unreachable:
                 assert_never(unreachable)
 

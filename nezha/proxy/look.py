@@ -44,6 +44,14 @@ def selection_of(ask: Ask, stored: Stored, fill: Fill | None) -> Selection:
     return select(ask.request, stored.entry)
 
 
+async def placed(ask: Ask, store: Store) -> Ask:
+    """The same read, of the object's own entry where that is the version which it names."""
+    if ask.read.current is None or not ask.read.mark:
+        return ask
+    versions = await store.lookup(str(ask.read.current))
+    return replace(ask, is_aside=any(each.entry.mark == ask.read.mark for each in versions))
+
+
 class Lookout:
     """Looks, and waits for the heads of those who ask already."""
 
@@ -61,7 +69,7 @@ class Lookout:
         look = await self._look(ask)
         if ask.request.method != "GET":
             return look
-        key, span = str(ask.read.key), ask.span or WHOLE
+        key, span = str(ask.key), ask.span or WHOLE
         for _ in range(_ELECTIONS_MAX):
             lead = self._fills.lead_for(key, span) if isinstance(look.decision, Miss) else None
             if lead is None:
@@ -73,8 +81,10 @@ class Lookout:
         return look
 
     async def _look(self, ask: Ask, *, is_collapsed: bool = False) -> Look:
-        key = str(ask.read.key)
-        versions = [*await self._store.lookup(key), *self._fills.hidden(key)]
+        key = str(ask.key)
+        mark = ask.read.mark
+        there = [*await self._store.lookup(key), *self._fills.hidden(key)]
+        versions = [each for each in there if mark in {"", each.entry.mark}]
         found = variant([each.entry for each in versions], ask.request.fields)
         now = self._now()
         if found is None:
@@ -85,10 +95,10 @@ class Lookout:
         stored = next(each for each in versions if each.entry is found.entry)
         fill = self._fills.of(stored)
         wanted = _wanted(ask, stored.entry)
-        there = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
+        parts = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
         # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
         is_known = fill is None or fill.size is not None or "range" not in ask.request.fields
-        decision = on_request(ask.request, stored.entry if is_known else None, there, ask.route.freshness, now)
+        decision = on_request(ask.request, stored.entry if is_known else None, parts, ask.route.freshness, now)
         if isinstance(decision, Serve) and not found.is_exact:
             decision = _unselected(ask, decision)
         if ask.route.dialect.is_object_store and _is_refused(decision):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nezha.dialects import Read
-from nezha.model import Extent, Request
+from nezha.model import Extent, Key, Request
 from nezha.routes import Route
 from nezha.semantics.headers import end_to_end
 from nezha.semantics.locations import hops_left
@@ -37,12 +37,19 @@ def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTH
 class Ask:
     """A read that wants something: the client's request, what its dialect made of it, and its route.
 
-    `request` speaks as RFC 9110 does, and is what decisions are made by; `came` is what goes out.
+    `request` speaks as RFC 9110 does, and is what decisions are made by; `came` is what goes out. `is_aside`: it names
+    the version that is stored as the object's own, so that its answer does not say whether that still is the object.
     """
 
     came: Request
     read: Read
     route: Route
+    is_aside: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Under which key the version that is read is stored."""
+        return self.read.current if self.is_aside and self.read.current is not None else self.read.key
 
     @property
     def request(self) -> Request:

@@ -1,10 +1,16 @@
-"""What the cache port says of itself: health, readiness, metrics, the CA certificate. Nothing here names an object."""
+"""What the cache port says of itself: status, health, readiness, metrics, the CA certificate.
 
+Nothing here names an object.
+"""
+
+import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
 from nezha.metrics import Metrics
 from nezha.model import Fields
+from nezha.proxy import board, shell
+from nezha.proxy.history import History
 from nezha.proxy.http1 import Exchange
 
 Readiness = Callable[[], Mapping[str, bool | str]]
@@ -14,8 +20,11 @@ Readiness = Callable[[], Mapping[str, bool | str]]
 class Pages:
     """Answers requests whose Host is no origin's."""
 
-    def __init__(self, metrics: Metrics, certificates: Callable[[], bytes], readiness: Readiness) -> None:
+    def __init__(
+        self, metrics: Metrics, history: History, certificates: Callable[[], bytes], readiness: Readiness
+    ) -> None:
         self._metrics = metrics
+        self._history = history
         self._certificates = certificates
         self._readiness = readiness
 
@@ -26,6 +35,9 @@ class Pages:
             await self._misdirected(exchange)
             return
         match request.path:
+            case "/":
+                text = board.page(self._history.until_now(), self._readiness(), self._history.uptime(), time.time())
+                await exchange.answer(200, text, *shell.HEADERS, kind="text/html")
             case "/healthz":
                 await exchange.answer(200, "ok\n", ("Date", formatdate(usegmt=True)))  # for `nezha doctor`
             case "/readyz":

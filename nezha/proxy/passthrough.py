@@ -18,8 +18,12 @@ from nezha.routes import Route, Routes
 from nezha.semantics.headers import end_to_end
 from nezha.tasks import Tasks
 
+Step = Callable[[Head], Awaitable[None]]
 _SPLICE_BYTES = 256 << 10
-Settle = Callable[[Head], Awaitable[None]]
+
+
+async def nothing(head: Head) -> None:
+    """The step that is none."""
 
 
 class Passthrough:
@@ -29,16 +33,16 @@ class Passthrough:
         self._origins = origins
         self._metrics = metrics
 
-    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Settle | None = None) -> None:
+    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Step = nothing) -> None:
         """Sends a request as it came, with its body, and relays the answer. Raises OriginError, RequestError.
 
-        `settle` is awaited with the answer's head before a byte of it goes on.
+        What the answer says has happened is no news to the client before `settle` is done, which gets its head.
         """
         request = exchange.request
         head = request_head(request, route)
         if not request.has_body:
             answer = await self._origins.fetch(route, request.method, head, exchange.interim)
-            await self._settled(exchange, route, answer, cache_status, settle)
+            await self.relay(exchange, route, answer, cache_status, settle)
             return
         tasks = Tasks()
         try:
@@ -50,20 +54,9 @@ class Passthrough:
             self._metrics.count("origin_requests", route.name, str(answer.head.status))
             if not exchange.body.is_done:
                 exchange.keeps_alive = False  # nobody will have read the rest of it
-            await self._settled(exchange, route, answer, cache_status, settle)
+            await self.relay(exchange, route, answer, cache_status, settle)
         finally:
             await tasks.cancel()
-
-    async def _settled(
-        self, exchange: Exchange, route: Route, answer: Answer, cache_status: str, settle: Settle | None
-    ) -> None:
-        if settle is not None:
-            try:
-                await settle(answer.head)
-            except BaseException:
-                answer.abandon()
-                raise
-        await self.relay(exchange, route, answer, cache_status)
 
     async def _answer(self, exchange: Exchange, call: Call, sending: "asyncio.Task[RequestError | None]") -> Answer:
         try:
@@ -88,9 +81,12 @@ class Passthrough:
             pass  # its answer, or the lack of one, says why
         return None
 
-    async def relay(self, exchange: Exchange, route: Route, answer: Answer, cache_status: str) -> None:
+    async def relay(
+        self, exchange: Exchange, route: Route, answer: Answer, cache_status: str, settle: Step = nothing
+    ) -> None:
         """Streams an origin's answer to the client as it comes."""
         try:
+            await settle(answer.head)
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
             if not route.dialect.is_object_store and "date" not in fields:
@@ -102,6 +98,9 @@ class Passthrough:
             while data := await answer.read():
                 await exchange.write(data)
                 self._metrics.count("response_bytes", route.name, "origin", by=len(data))
+            if answer.length is None:
+                # S3 completes an upload in the middle of its answer: spaces until it is done, then how it went.
+                await settle(answer.head)
             await exchange.end(end_to_end(answer.trailers))
         finally:
             if not answer.is_done:
@@ -123,6 +122,7 @@ class Splicer:
             connection.write(UNRECOGNIZED_NAME)
             return
         self._metrics.count("requests", route.name, "pass")
+        self._metrics.count("reasons", route.name, "pass", "splice")
         try:
             reader, writer = await self._origins.splice(route)
         except OriginError:

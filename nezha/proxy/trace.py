@@ -35,6 +35,8 @@ class Trace:
         seconds = time.perf_counter() - self.started
         request, labels = exchange.request, (self.origin, self.outcome)
         metrics.count("requests", *labels)
+        if self.detail:
+            metrics.count("reasons", *labels, self.detail)
         metrics.observe("request_seconds", seconds, *labels)
         if exchange.first_byte_at:
             metrics.observe("first_byte_seconds", exchange.first_byte_at - self.started, *labels)

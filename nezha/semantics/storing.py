@@ -45,6 +45,7 @@ class Context:
     may_store: bool
     honors_no_store: bool
     max_object: int
+    whole_fields: frozenset[str]  # describe the whole object: those of a part may be the part's
     requested_at: float
     answered_at: float
     mark: str = ""
@@ -109,7 +110,9 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
         return Forward("partial-unusable")
     if span.size > context.max_object:
         return Forward("too-large")
-    return Store(200, fields.without({"content-length"}), span.extent, span.size, strong)
+    is_all = span.extent == Extent(0, span.size)
+    kept = fields.without({"content-length"} if is_all else {"content-length", *context.whole_fields})
+    return Store(200, kept, span.extent, span.size, strong)
 
 
 def _contradiction(head: Head, length: int | None, asked: Span | None) -> str | None:
@@ -233,18 +236,18 @@ class News:
     is_open: bool
 
 
-def renewed(entry: Entry, news: News, *, is_metadata: bool) -> Entry:
+def renewed(entry: Entry, news: News, kept: frozenset[str] = frozenset(), *, is_metadata: bool) -> Entry:
     """The entry after a 304, or another answer of its version (RFC 9111 3.2): fields of that replace its own.
 
     But for what frames a body; and a version is never renamed: a strong ETag stays. An answer with the strong ETag of
     another version updates nothing. Age and Date speak of the answer they came with. What a credential was told is not
-    told to everybody (RFC 9111 3.5), though everybody was told it before.
+    told to everybody (RFC 9111 3.5), though everybody was told it before. `kept`: fields that stay as they are.
     """
     stored, named = entry.fields, news.fields.get("etag")
     entry = replace(entry, requested_at=news.requested_at, answered_at=news.answered_at, is_open=news.is_open)
     if is_strong(named) and not same_strong(named, stored.get("etag")):
         return entry
-    update = end_to_end(news.fields).without(_FRAME | ({"etag"} if is_strong(stored.get("etag")) else set()))
+    update = end_to_end(news.fields).without(_FRAME | kept | ({"etag"} if is_strong(stored.get("etag")) else set()))
     merged = Fields((*stored.without({"age", "date", *update.names()}), *update))
     control = control_of(merged, is_metadata=is_metadata)
     return replace(entry, fields=_kept(merged, control, news.answered_at, is_metadata=is_metadata))

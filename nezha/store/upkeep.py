@@ -9,6 +9,7 @@ Nothing here makes a request fail: what cannot be stored is not stored, and coun
 """
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -68,6 +69,11 @@ class Upkeep:
     def start(self) -> None:
         """Starts the background work."""
         self._metrics.watch("store_usable", lambda: float(self.is_usable))
+        self._metrics.set("store_limit_bytes", self._space.size_bytes)
+        self._metrics.watch(
+            "volume_free_bytes", lambda: self._space.free_bytes if self._space.total_bytes else math.nan
+        )
+        self._metrics.watch("volume_min_free_bytes", lambda: self._space.min_free.of(self._space.total_bytes))
         self._tasks.start(self._sweep(), "sweep")
         self._tasks.start(self._run(), "upkeep")
         self._woken.set()

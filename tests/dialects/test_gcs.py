@@ -187,6 +187,12 @@ def test_a_read_with_a_body_passes() -> None:
 # How it is asked for
 
 
+def test_a_generation_that_is_named_is_told_with_the_key_of_the_object_itself() -> None:
+    found = read(f"{XML}?generation=7")
+    assert (found.mark, found.current) == ("7", key("xml"))
+    assert (read(XML).mark, read(XML).current) == ("", key("xml"))
+
+
 @pytest.mark.parametrize(
     ("target", "items", "unless"),
     [

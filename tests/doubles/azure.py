@@ -84,7 +84,7 @@ def _content(request: Received, blob: Blob, own: Headers) -> Reply:
     if (wanted := request.header("if-match")) is not None and wanted != etag:
         return plain(412, own)
     if request.header("if-none-match") == etag:
-        return plain(304, [("ETag", etag), *own])
+        return plain(304, [("ETag", etag), ("x-ms-error-code", "ConditionNotMet"), *own])
     if request.method == "HEAD":
         head.append(("x-ms-access-tier", "Hot"))
     size = len(blob.body)

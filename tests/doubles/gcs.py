@@ -50,6 +50,7 @@ class GcsOrigin(Origin):
     def __init__(self) -> None:
         super().__init__()
         self.blobs: dict[tuple[str, str], Blob] = {}
+        self.old: dict[tuple[str, str], Blob] = {}  # noncurrent generations, one of each object
 
     def reply(self, request: Received, fault: Fault) -> Reply:
         """The store's answer; `fault.status` goes first."""
@@ -60,6 +61,9 @@ class GcsOrigin(Origin):
         if request.method not in ("GET", "HEAD"):
             return self._write(request, form, bucket, values.get("name", name))
         blob = self.blobs.get((bucket, name))
+        old = self.old.get((bucket, name))
+        if old is not None and values.get("generation") == str(old.generation):
+            blob = old
         if (refused := _refusal(request, blob)) is not None:
             return plain(refused)
         if blob is None or values.get("generation", str(blob.generation)) != str(blob.generation):

@@ -109,6 +109,7 @@ async def test_ids_are_echoed_or_fresh_and_never_anothers(tmp_path: Path) -> Non
             assert answer.get("x-ms-version") == API
             assert answer.get("x-ms-request-id") is None
             assert answer.get("x-ms-lease-status") is None
+            assert answer.get("x-ms-error-code") is None
             assert ("hit; ttl" in (answer.get("cache-status") or "")) == (client_id == "three")
 
 

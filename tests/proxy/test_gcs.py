@@ -151,7 +151,42 @@ async def test_a_slow_object_is_read_by_lanes_of_its_generation(tmp_path: Path) 
         assert all(request.header("if-match") is None for request in ranges)
 
 
-async def test_a_generation_that_is_named_has_a_key_of_its_own(tmp_path: Path) -> None:
+async def test_a_generation_that_is_named_is_read_from_the_object_where_that_is_it(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (nezha, origin):
+        assert (await read(nezha, MEDIA, Range="bytes=0-1999999")).body == BODY[:2_000_000]
+        await nezha.quiet()
+        for _ in range(2):
+            assert (await read(nezha, f"{MEDIA}&generation={GENERATION}")).body == BODY
+            await nezha.quiet()
+        assert (await read(nezha, MEDIA)).body == BODY
+        assert origin.requests[-1].target == f"{MEDIA}&ifGenerationNotMatch={GENERATION}"
+        assert nezha.metric("nezha_origin_bytes_total") == SIZE
+        assert nezha.metric("nezha_store_objects") == 1
+
+
+async def test_an_old_generation_that_is_still_there_does_not_pass_for_the_object(tmp_path: Path) -> None:
+    async with scene(tmp_path, fresh="1d", grant="1h") as (nezha, origin):
+        named = f"{MEDIA}&generation={GENERATION}"
+        assert (await read(nezha, MEDIA)).body == BODY
+        # Somebody writes; that the old one is still to be had says nothing of which is the object.
+        async with await nezha.client() as client:
+            await client.send(request_bytes("POST", "/batch/storage/v1", HOST, list(GOOD.items()), b""))
+            assert (await client.read_response()).status == 200
+        origin.old["data", "a/b"] = origin.blobs["data", "a/b"]
+        origin.blobs["data", "a/b"] = Blob(pattern(SIZE, 2), GENERATION + 1)
+        for _ in range(2):
+            assert (await read(nezha, named)).body == BODY
+        assert (await read(nezha, MEDIA)).body == pattern(SIZE, 2)
+        # And once it is another, the old one is stored beside it.
+        for _ in range(2):
+            assert (await read(nezha, named)).body == BODY
+            assert (await read(nezha, MEDIA)).body == pattern(SIZE, 2)
+        await nezha.quiet()
+        assert nezha.metric("nezha_store_objects") == 2
+        assert nezha.metric("nezha_origin_bytes_total") <= 3 * SIZE + 1000
+
+
+async def test_a_generation_that_is_named_and_not_the_object_has_a_key_of_its_own(tmp_path: Path) -> None:
     async with scene(tmp_path) as (nezha, origin):
         named = f"{MEDIA}&generation={GENERATION}"
         for _ in range(2):

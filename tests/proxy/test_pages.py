@@ -1,4 +1,4 @@
-"""What the cache port says of itself: health, readiness, metrics, the certificate; and that it names no object."""
+"""What the cache port says of itself: status, health, readiness, metrics, the certificate; it names no object."""
 
 from pathlib import Path
 
@@ -80,6 +80,53 @@ async def test_metrics_can_be_scraped(tmp_path: Path) -> None:
             assert samples["nezha_certificate_expiry_timestamp_seconds", ("certificate", "ca")] > 1e9
 
 
+async def test_the_status_page_says_how_the_cache_does(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=b"hello", cache_control="max-age=60"))
+        async with running(tmp_path, web(origin)) as nezha:
+            for _ in range(4):
+                await nezha.get("/a")
+            page = await ask(nezha, "/")
+            assert page.status == 200
+            assert page.get("content-type") == "text/html; charset=utf-8"
+            assert page.get("cache-control") == "no-store"
+            assert (page.get("content-security-policy") or "").startswith("default-src 'none'; ")
+            assert b"<b>75.0%</b>" in page.body
+            assert b">uri-miss</td>" in page.body
+            assert b'<span class="good">ready</span>' in page.body
+            nezha.server.is_draining = True
+            assert b"not: not draining" in (await ask(nezha, "/")).body
+
+
+async def test_what_can_be_counted_is_there_before_it_is(tmp_path: Path) -> None:
+    async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
+        scraped = (await ask(nezha, "/metrics")).body.decode()
+        for series in (
+            'nezha_requests_total{origin="web",outcome="error"}',
+            'nezha_response_bytes_total{origin="web",source="cache"}',
+            'nezha_origin_bytes_total{origin="web"}',
+            'nezha_cut_responses_total{reason="resume"}',
+            'nezha_store_evicted_bytes_total{reason="free"}',
+            'nezha_reviews_total{outcome="injected"}',
+        ):
+            assert f"{series} 0.0\n" in scraped
+        assert nezha.metric("nezha_ready") == 1
+        assert nezha.metric("nezha_store_limit_bytes") == 2 << 30
+        assert nezha.metric("nezha_volume_free_bytes") > 0
+
+
+async def test_a_request_that_was_no_plain_hit_is_counted_with_its_reason(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=b"hello", cache_control="max-age=60"))
+        async with running(tmp_path, web(origin)) as nezha:
+            for _ in range(2):
+                await nezha.get("/a")
+            await nezha.get("/a", headers={"Cache-Control": "no-cache"})
+            assert nezha.metric("nezha_reasons_total", origin="web", outcome="miss", reason="uri-miss") == 1
+            assert nezha.metric("nezha_reasons_total", outcome="revalidated", reason="request-no-cache") == 1
+            assert nezha.metric("nezha_reasons_total") == 2  # a hit needs no reason
+
+
 async def test_the_certificate_is_the_one_to_trust(tmp_path: Path) -> None:
     async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
         given = await ask(nezha, "/ca.crt")
@@ -92,7 +139,7 @@ async def test_the_certificate_is_the_one_to_trust(tmp_path: Path) -> None:
         assert x509.load_der_x509_certificate(leaf).issuer.public_bytes() == subject
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/ca.crt"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/ca.crt"])
 async def test_head_is_the_head_alone(tmp_path: Path, path: str) -> None:
     async with Origin() as origin, running(tmp_path, web(origin)) as nezha, await nezha.client() as client:
         head = await client.get(path, SELF, method="HEAD")
@@ -125,13 +172,13 @@ async def test_an_origins_pages_of_the_same_name_are_the_origins(tmp_path: Path)
     async with Origin() as origin:
         origin.serve("*", Object(body=b"the origin's"))
         async with running(tmp_path, web(origin)) as nezha:
-            for path in ("/healthz", "/readyz", "/metrics", "/ca.crt"):
+            for path in ("/", "/healthz", "/readyz", "/metrics", "/ca.crt"):
                 assert (await ask(nezha, path, host=HOST)).body == b"the origin's"
 
 
 async def test_the_pages_are_not_over_tls(tmp_path: Path) -> None:
     async with Origin() as origin, running(tmp_path, web(origin)) as nezha, await nezha.client(name=HOST) as client:
-        for path in ("/healthz", "/readyz", "/metrics", "/ca.crt"):
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/ca.crt"):
             assert (await client.get(path, SELF)).status == 421
 
 
@@ -142,7 +189,7 @@ async def test_no_page_names_an_object_or_a_client(tmp_path: Path) -> None:
         async with running(tmp_path, web(origin)) as nezha:
             for path in ("/secret-name", "/secret-name", "/secret-fault", "/secret-missing?token=secret-token"):
                 await nezha.get(path, headers={"X-Trace": "secret-header", "Authorization": "Bearer secret-bearer"})
-            for path in ("/healthz", "/readyz?verbose", "/metrics", "/ca.crt", "/secret-name"):
+            for path in ("/", "/healthz", "/readyz?verbose", "/metrics", "/ca.crt", "/secret-name"):
                 page = await ask(nezha, path)
                 assert b"secret" not in page.body
                 assert b"127.0.0.1" not in page.body

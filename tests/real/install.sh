@@ -8,16 +8,24 @@ REPOSITORY=$(cd "$(dirname "$0")/../.." && pwd)
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
 FAKE_GCS=v1.56.1
 AZURITE=3.35.0
+HELM=v4.3.1
+KUBECONFORM=v0.8.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
+# With the word `chart`: only what `make chart` needs of all this.
 main() {
   install_packages
-  build minio github.com/minio/minio "$MINIO"
-  build fake-gcs-server github.com/fsouza/fake-gcs-server "$FAKE_GCS"
+  build helm "$HELM" helm.sh/helm/v4/cmd/helm
+  build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
+  [[ ${1:-} != chart ]] || return 0
+  build minio "$MINIO" github.com/minio/minio
+  build fake-gcs-server "$FAKE_GCS" github.com/fsouza/fake-gcs-server
   install_azurite
   install_clients trust
   install_clients stores
+  install_fuzzer
+  make_base
 }
 
 install_packages() {
@@ -33,6 +41,10 @@ install_packages() {
   has node || missing+=(nodejs)
   has npm || missing+=(npm)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  has chromium || missing+=(chromium fonts-dejavu-core)
+  has promtool || missing+=(prometheus)
+  has buildah || missing+=(buildah podman runc uidmap fuse-overlayfs netavark)
+  has debootstrap || missing+=(debootstrap)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
   ((${#missing[@]})) || return 0
@@ -58,16 +70,20 @@ keep_services_down() {
   chmod +x $policy
 }
 
-# build PROGRAM MODULE VERSION
+# build NAME VERSION PACKAGE: a Go program, kept.
 build() {
-  local stamp="$PARTS/bin/.$1-$3"
+  local stamp="$PARTS/bin/.$1-$2"
   [[ ! -x $PARTS/bin/$1 || ! -e $stamp ]] || return 0
-  echo "install.sh: building $1 $3 (some minutes)"
   mkdir -p "$PARTS/bin" "$PARTS/staging"
-  local go
-  go=$(recent_go)
-  # Elsewhere first: a build that breaks off leaves nothing that looks complete.
-  GOTOOLCHAIN=auto GOBIN="$PARTS/staging" quietly "$go" install "$2@$3"
+  if [[ $1 == helm && -x $PARTS/kubernetes/bin/helm ]] && [[ $("$PARTS/kubernetes/bin/helm" version --template '{{.Version}}') == "$2"* ]]; then
+    cp "$PARTS/kubernetes/bin/helm" "$PARTS/staging/helm" # tests/cluster has built it
+  else
+    echo "install.sh: building $1 $2 (some minutes)"
+    local go
+    go=$(recent_go)
+    # Elsewhere first: a build that breaks off leaves nothing that looks complete.
+    GOTOOLCHAIN=auto GOBIN="$PARTS/staging" CGO_ENABLED=0 quietly "$go" install "$3@$2"
+  fi
   mv "$PARTS/staging/$1" "$PARTS/bin/$1"
   touch "$stamp"
 }
@@ -93,6 +109,34 @@ install_clients() {
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
+}
+
+# Into the tests' own environment: it fuzzes what is installed there.
+install_fuzzer() {
+  local python="$REPOSITORY/.venv/bin/python"
+  ! "$python" -c 'import atheris' 2>/dev/null || return 0
+  echo "install.sh: installing atheris"
+  quietly "$python" -m pip install --quiet --disable-pip-version-check --no-input 'atheris>=3,<4'
+}
+
+# Stands in for the official Python image, which a machine without a registry cannot have: Debian with its own Python, in container
+# storage of its own. Only root can make it.
+make_base() {
+  local directory="$PARTS/image" name=docker.io/library/python:3.13-slim
+  ((EUID == 0)) && [[ ! -e $directory/made ]] || return 0
+  echo "install.sh: making a base image (a minute)"
+  rm -rf "$directory/root"
+  mkdir -p "$directory/root"
+  local mirror
+  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  quietly debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,binutils,ca-certificates trixie "$directory/root" "$mirror"
+  rm -f "$directory"/root/usr/lib/python3*/EXTERNALLY-MANAGED
+  ln -s /usr/bin/python3 "$directory/root/usr/local/bin/python"
+  tar -C "$directory/root" --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*' -c . |
+    quietly podman --root "$directory/storage" --runroot "$directory/run" --storage-driver overlay import \
+      -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' - "$name"
+  rm -rf "$directory/root"
+  touch "$directory/made"
 }
 
 # Prints a Go that can fetch any newer one by itself (1.21 or later).

@@ -197,7 +197,7 @@ class Model:
         self._is_unquiet = False
         assert self._server is not None
         deadline = time.monotonic() + WAIT_SECONDS
-        while any(self._server.metrics.read("fills_running").values()):  # the product tells nothing
+        while any(self._server.metrics.values(["fills_running"]).values()):  # the product tells nothing
             if time.monotonic() > deadline:
                 raise Violation("a fill does not end")
             await asyncio.sleep(0.001)

@@ -104,6 +104,8 @@ def _status(error: BaseException) -> str:
             return match[1]
         if isinstance(error, PermissionError) or "orbidden" in str(error):
             return "403"
+        if "cannot be refreshed" in str(error):  # google-auth: what it does on a 401
+            return "401"
         following = error.__cause__ or error.__context__
         if following is None:
             raise error
