@@ -175,8 +175,9 @@ class Authorizer:
         """The answer has said that the stored version is current: it is the caller's, and its fields are renewed."""
         route, dialect, fields = ask.route, ask.route.dialect, answer.head.fields
         news = News(fields, requested_at, self._now(), ask.read.credential.kind is Kind.NONE)
-        # What the dialect calls whole fields may be a part's where this is not a 200.
-        parts = frozenset() if answer.head.status == 200 else dialect.whole_fields
+        # What describes a whole object may be a part's; on plain HTTP a 304 speaks as a 200 would (RFC 9110 15.4.5).
+        is_whole = answer.head.status == 200 or (answer.head.status == 304 and not dialect.is_object_store)
+        parts = frozenset() if is_whole else dialect.whole_fields
         entry = renewed(stored.entry, news, parts, is_metadata=dialect.is_object_store)
         if ask.is_aside:
             return Granted(self.by_answer(ask, stored, answer), answer.head.status, selected=stored)

@@ -18,7 +18,7 @@ from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.semantics.keys import matches
-from nezha.semantics.storing import News, is_head_of, outdated, renewed
+from nezha.semantics.storing import News, forbids_storing, is_head_of, outdated, renewed
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 
@@ -73,9 +73,12 @@ class Prober:
         if stored is not None and answer.head.status == stored.entry.status == 200 and self._may_learn(ask, stored):
             if is_head_of(stored.entry, answer.head.fields):
                 news = News(answer.head.fields, requested_at, self._now(), is_open=True)
-                self._store.freshen(stored, renewed(stored.entry, news, is_metadata=False))
+                entry = renewed(stored.entry, news, is_metadata=False)
             else:
-                self._store.freshen(stored, outdated(stored.entry))
+                entry = outdated(stored.entry)
+            self._store.freshen(stored, entry)
+            if stored.is_current and forbids_storing(200, entry.fields, ask.route.freshness, honors_no_store=False):
+                await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
         return answer
 
     def _may_learn(self, ask: Ask, stored: Stored) -> bool:

@@ -141,7 +141,9 @@ class Judge:
 
     def _is_permitted(self, asked: Asked, said: Said, story: Story, *, is_troubled: bool) -> bool:
         credential = asked.get("authorization")
-        if said.credential != credential or (asked.method == "GET" and said.method != "GET"):
+        # A HEAD grants HEAD only; but what it says to everybody of an open object holds for GET too (RFC 9111 4.3.5).
+        is_less = asked.method == "GET" and said.method != "GET" and credential is not None
+        if said.credential != credential or is_less:
             return False
         if said.order > asked.began:
             return True

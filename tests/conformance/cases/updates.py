@@ -246,6 +246,17 @@ CASES = [
         )
     ),
     Case(
+        "head-no-store",
+        "9111 4.3.5",
+        MUST,
+        "what a HEAD's answer forbids to store does not stay stored",
+        (
+            Step(answer=stale(TAG, body="hello")),
+            Step(method="HEAD", answer=fresh(TAG, ("Cache-Control", "private"), body="hello"), comes=ORIGIN),
+            Step(answer=fresh(TAG, body="hello"), comes=ORIGIN, sent=(("If-None-Match", None),), text="hello"),
+        ),
+    ),
+    Case(
         "head-410",
         "9111 4.3.5",
         MAY,
