@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
-from nezha.model import Extent, Fields
+from nezha.model import Entry, Extent, Fields
 from nezha.proxy.authorize import Permission
 from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
@@ -53,6 +53,7 @@ class Course:
     cache_status: str
     source: str  # cache | origin
     own: Fields = _NONE  # of this exchange, for the leader
+    entry: Entry | None = None  # what the origin has just said of it to this client, where that is not for others
 
 
 class Delivery:
@@ -99,7 +100,7 @@ class Delivery:
 
     def _fields(self, ask: Ask, course: Course, parts: Parts | None) -> Fields:
         """The head's fields: the stored ones, less those of another exchange, with Age and Cache-Status."""
-        entry, selection, dialect = course.stored.entry, course.selection, ask.route.dialect
+        entry, selection, dialect = course.entry or course.stored.entry, course.selection, ask.route.dialect
         dropped = dialect.exchange_fields | {"age", "cache-status", "content-length"}
         if selection.status == 206 and selection.extent != Extent(0, entry.size):
             dropped |= dialect.whole_fields

@@ -219,7 +219,9 @@ class Handler:
         assert stored is not None
         look = self._lookout.turned(look, stored)
         with self._store.lease(stored):
-            course = Course(stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own)
+            course = Course(
+                stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own, granted.entry
+            )
             await self._steps.delivery.deliver(exchange, ask, course)
 
     async def _relay(self, exchange: Exchange, ask: Ask, answered: Answered, fwd: str, trace: Trace) -> None:
