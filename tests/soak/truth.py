@@ -20,9 +20,9 @@ START = 1_800_000_000.0
 TOKENS = ("Bearer one", "Bearer two")
 CACHE_CONTROLS = (
     "max-age=60", "public, max-age=600", "s-maxage=100", "public, max-age=30", "max-age=60, must-revalidate",
-    "max-age=600", "public, max-age=60", "public, max-age=600", "public, s-maxage=300", "max-age=0", "no-cache", "no-store", "private, max-age=100", None,
+    "max-age=600", "public, max-age=60", "public, max-age=600", "public, s-maxage=300", "max-age=0",
+    "no-cache", "no-store", "private, max-age=100", None,
 )  # fmt: skip
-NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
