@@ -13,9 +13,9 @@ from typing import Any, TextIO
 # Parameters whose values are credentials, in any dialect; a name that is not listed here but in a signature's
 # family is masked with it.
 _SECRET = re.compile(
-    r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+    r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential|security-token)"
     r"|signature|awsaccesskeyid|googleaccessid|sig|token|access_token|key|api_key|password|secret|jwt|policy"
-    r"|key-pair-id)=)[^&]*",
+    r"|key-pair-id|upload_id)=)[^&]*",  # with an upload's id alone, GCS takes its bytes
     re.IGNORECASE,
 )
 
