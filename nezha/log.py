@@ -22,7 +22,7 @@ _SECRET = re.compile(
 
 def masked(target: str) -> str:
     """A request target whose signatures and tokens are replaced by `***`."""
-    return _SECRET.sub(r"\1***", target) if "?" in target else target
+    return _SECRET.sub(r"\1***", target) if "=" in target else target  # a client may have forgotten the `?`
 
 
 class _Lines(logging.Formatter):
