@@ -131,7 +131,7 @@ def _route(host: str, place: Place, origin: OriginSettings, settings: Settings) 
         host=host,
         dialect=dialect,
         place=place,
-        target=_target(host, origin),
+        target=_target(place.reached_at or host, origin),
         freshness=Policy(origin.fresh, origin.grace, origin.immutable, dialect.is_object_store),
         grant=origin.grant,
         grant_in_outage=origin.grant_in_outage,

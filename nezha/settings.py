@@ -14,6 +14,7 @@ from nezha import units
 _ONLY_FOR = {
     "buckets": ("s3", "gcs"),
     "regions": ("s3",),
+    "endpoints": ("s3",),
     "endpoint": ("s3", "azure"),
     "accounts": ("azure",),
     "honor_no_store": ("s3", "gcs", "azure", "huggingface"),
@@ -139,6 +140,10 @@ class OriginSettings(Section):
     """s3, gcs: the buckets served, under all their names (s3: in `regions` or at `endpoint`); others pass."""
     regions: tuple[_Region, ...] = ()
     """s3: the regions whose names of the buckets are served."""
+    endpoints: tuple[Literal["standard", "legacy", "dualstack", "accelerate"], ...] = (
+        "standard", "legacy", "dualstack", "accelerate",
+    )  # fmt: skip
+    """s3: which of the names that Amazon gives a bucket are served and aliased; what is left out bypasses Nezha."""
     endpoint: _Host | None = None
     """s3, azure: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
     accounts: tuple[_Account, ...] = ()

@@ -79,6 +79,7 @@ class Place:
     bucket: str = ""
     buckets: frozenset[str] = frozenset()  # the configured ones; empty: all
     credential_headers: frozenset[str] = frozenset()
+    reached_at: str = ""  # where that is another name than the host's own
 
 
 class Dialect(Protocol):

@@ -6,7 +6,7 @@ sign Range where they send one, so that it must go out as it is.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
 from nezha.dialects.urls import decoded, expiry, is_address, lines, parameters_of, presigned, seconds
@@ -18,16 +18,29 @@ _HARMLESS_S3 = HARMLESS_HEADERS | frozenset(
     x-amz-content-sha256 x-amz-date x-amz-te x-amz-user-agent x-amzn-trace-id""".split()
 )
 _PRESIGNED_V4 = frozenset(
-    """x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature
-    x-amz-security-token x-amz-region-set""".split()
+    """x-amz-algorithm x-amz-checksum-mode x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders
+    x-amz-signature x-amz-security-token x-amz-region-set""".split()
 )
 _PRESIGNED_V2 = frozenset({"awsaccesskeyid", "signature", "expires", "x-amz-security-token"})
 _READ_PARAMETERS = frozenset({"versionId", "x-id"})  # x-id only names the operation
 _NAMED_WRITES = frozenset({"PUT", "DELETE", "POST"})  # POST: the steps of a multipart upload
+_UNNAMED_WRITES = frozenset({"delete", "renameObject"})  # they change what their bodies or headers name
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
 _CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
+# The names of Amazon's stores: the one that knows all regions, those of each region, and those of one region only.
+# Each is a store that names buckets in the path, and a suffix of their own names; but accelerated ones are no stores.
 _PUBLIC = "amazonaws.com"
+_CHINA = "amazonaws.com.cn"  # where there is nothing but regions
+_GLOBAL = {"standard": ("s3.amazonaws.com",)}
+_REGIONAL = {"standard": "s3.{}", "legacy": "s3-{}", "dualstack": "s3.dualstack.{}"}
+_SPECIAL = {("legacy", "us-east-1"): ("s3-external-1.amazonaws.com",)}
+_ACCELERATED = {"accelerate": ("s3-accelerate.amazonaws.com", "s3-accelerate.dualstack.amazonaws.com")}
+# What an answer says of its exchange, or only to callers with rights beyond reading the object.
+_OF_THE_CALLER = frozenset(
+    """x-amz-id-2 x-amz-object-lock-legal-hold x-amz-object-lock-mode x-amz-object-lock-retain-until-date
+    x-amz-request-charged x-amz-request-id x-amz-tagging-count""".split()
+)
 
 
 class S3(Dialect):
@@ -35,7 +48,7 @@ class S3(Dialect):
 
     name = "s3"
     is_object_store = True
-    exchange_fields = frozenset({"date", "server-timing", "x-amz-id-2", "x-amz-request-id", "x-amz-request-charged"})
+    exchange_fields = frozenset({"date", "server-timing", *_OF_THE_CALLER})
     whole_fields = frozenset({"content-md5", *(f"x-amz-checksum-{name}" for name in _CHECKSUMS)})
 
     def places(self, origin: OriginSettings) -> Mapping[str, Place]:
@@ -45,7 +58,13 @@ class S3(Dialect):
         for store in stores:
             if is_address(store):
                 continue  # an address has no names under it
-            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in origin.buckets}
+            for bucket in origin.buckets:
+                # No certificate is good for the name of a bucket with dots, as a wildcard stands for one label.
+                at = store if "." in bucket else ""
+                places[f"{bucket}.{store}"] = Place(origin.name, bucket, named, reached_at=at)
+        for store in _accelerated(origin):
+            undotted = (bucket for bucket in origin.buckets if "." not in bucket)
+            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in undotted}
         return places
 
     def bucket_of(self, place: Place, request: Request) -> str:
@@ -61,8 +80,7 @@ class S3(Dialect):
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":
                 return Pass("method")
-            is_named = name and request.method in _NAMED_WRITES and "delete" not in dict(parameters)
-            versions = dict.fromkeys(("", *_versions(parameters))) if is_named else ()
+            versions = _written(request, parameters) if name else ()
             keys = tuple(Key(place.route, bucket, name, version) for version in versions)
             return Write(keys, (place.route, bucket))
         if not name:
@@ -79,13 +97,38 @@ class S3(Dialect):
 
 
 def _public_stores(origin: OriginSettings) -> list[str]:
+    """Amazon's stores, in the order of the settings."""
     if not origin.buckets:
         return []
-    return [f"s3.{_PUBLIC}", *(f"s3.{region}.{_PUBLIC}" for region in origin.regions)]
+    stores: list[str] = []
+    for kind in origin.endpoints:
+        stores += _GLOBAL.get(kind, ())
+        for region in origin.regions if kind in _REGIONAL else ():
+            suffix = _CHINA if region.startswith("cn-") else _PUBLIC
+            stores += [f"{_REGIONAL[kind].format(region)}.{suffix}", *_SPECIAL.get((kind, region), ())]
+    return stores
+
+
+def _accelerated(origin: OriginSettings) -> list[str]:
+    if origin.endpoint:
+        return []
+    return [store for kind in origin.endpoints for store in _ACCELERATED.get(kind, ())]
 
 
 def _versions(parameters: Sequence[tuple[str, str]]) -> list[str]:
     return [value for name, value in parameters if name == "versionId"]
+
+
+def _written(request: Request, parameters: Sequence[tuple[str, str]]) -> Iterable[str]:
+    """The versions that a write to an object's URL changes; none where that does not say what it changes.
+
+    A write without a version makes a new one, or in a bucket that keeps none replaces the one called `null`.
+    """
+    if request.method not in _NAMED_WRITES or not _UNNAMED_WRITES.isdisjoint(dict(parameters)):
+        return ()
+    if (request.fields.get("content-type") or "").lower().startswith("multipart/form-data"):
+        return ()  # a browser's form names its object inside
+    return dict.fromkeys(("", "null", *_versions(parameters)))
 
 
 def _may_set(request: Request, credential: Credential) -> frozenset[str]:
@@ -117,16 +160,15 @@ def _credential(request: Request, parameters: Sequence[tuple[str, str]]) -> Cred
 
 
 def _from_header(request: Request, authorization: str, unlisted: list[str]) -> Credential | Pass:
-    token = request.fields.get("x-amz-security-token") or ""
     scheme, _, rest = authorization.partition(" ")
     if scheme in {"AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"}:
         match, holder = re.search(r"SignedHeaders=([^,\s]+)", rest), re.search(r"Credential=([^/,\s]+)", rest)
         if match is None or holder is None:
             return Pass("credential")
         signed = frozenset(match[1].lower().split(";"))
-        return Credential(Kind.PROOF, authorization, f"{holder[1]}\n{token}", signed=signed)
+        return Credential(Kind.PROOF, authorization, "\n".join((holder[1], *unlisted)), signed=signed)
     if scheme == "AWS":
-        return Credential(Kind.PROOF, authorization, f"{rest.partition(':')[0]}\n{token}")
+        return Credential(Kind.PROOF, authorization, "\n".join((rest.partition(":")[0], *unlisted)))
     if scheme.lower() == "bearer":
         return Credential(Kind.SECRET, "\n".join((*unlisted, authorization)))
     return Pass("credential")

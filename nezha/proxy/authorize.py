@@ -222,6 +222,8 @@ class Authorizer:
         if ask.is_aside:
             return
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
+        if answer.head.status != 200:
+            update = update.without(ask.route.dialect.whole_fields)  # they may be a part's
         entry = replace(
             stored.entry,
             fields=freshened(stored.entry.fields, update),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from nezha.errors import ExtentCorrupt, NezhaError, OriginError
+from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
 from nezha.model import Extent, Fields
 from nezha.proxy.authorize import Permission
@@ -113,11 +113,13 @@ class Delivery:
                 if not await self._step(exchange, course, reader):
                     return
                 resumes = 0
+            except OriginMismatch as error:
+                raise Cut("checksum") from error
             except Stranded as stranded:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader)
+                await self._resume(ask, course, reader, stranded.position)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -144,9 +146,8 @@ class Delivery:
             self._store.drop_extent(course.stored, extent)
             return
         offset = reader.position - extent.extent.start
-        stop = (
-            extent.extent.length if reader.stop is None else min(extent.extent.stop, reader.stop) - extent.extent.start
-        )
+        limit = extent.extent.stop if reader.limit is None else reader.limit
+        stop = min(extent.extent.stop, limit) - extent.extent.start
         await exchange.write(data[offset:stop])
         reader.move(stop - offset)
 
@@ -170,16 +171,16 @@ class Delivery:
     def _piece(self, stored: Stored, extent: StoredExtent, reader: Reader) -> Piece:
         start, stop = extent.extent
         first = max(0, reader.position - start)
-        last = min(stop, reader.stop) - start if reader.stop is not None else stop - start
+        last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader) -> None:
-        """Fetches the reader's next gap. Raises Cut where the version cannot be had any more."""
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
+        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
         stop = reader.stop
         if stop is None:
             raise Cut("origin")
-        after = course.stored.next_start(reader.position)
-        gap = Extent(reader.position, stop if after is None else min(stop, after))
+        after = course.stored.next_start(position)
+        gap = Extent(position, stop if after is None else min(stop, after))
         try:
             reader.attach(await self._fetcher.resume(ask, course.stored, gap))
         except OriginError as error:

@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
+from nezha import log
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent, Fields, Head
@@ -24,6 +26,8 @@ from nezha.proxy.link import Interim
 from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
+from nezha.proxy.whole import Whole
+from nezha.semantics.checksums import stated
 from nezha.semantics.decision import (
     Context,
     Fail,
@@ -39,6 +43,9 @@ from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
 from nezha.store import store as storage
 from nezha.store.hot import Stored
+
+_DOUBT_SECONDS = 60.0
+_DOUBTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Fetcher:
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._doubtful: dict[tuple[str, str | None], float] = {}  # until when, by key and ETag
         self._now = now
 
     async def lead(
@@ -139,12 +147,14 @@ class Fetcher:
                 return Answered(answer, reason)
             case Freshen():
                 return Answered(answer, "not-modified")
+            case Store() as decision if self._is_doubtful(ask, decision):
+                return Answered(answer, "checksum")
             case Store() as decision:
                 stored = None if lead.is_outdated else await self._version(ask, decision, context)
                 if stored is None or lead.is_outdated:
                     await self._store.remove(str(ask.key))
                     return Answered(answer, "invalidated")
-                fill = self._fills.start(stored, decision.size, answer, decision.extent)
+                fill = self._start(ask, stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
                 # From here on others find the fill.
                 lead.settle()
@@ -154,6 +164,10 @@ class Fetcher:
                 return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
+
+    def _is_doubtful(self, ask: Ask, decision: Store) -> bool:
+        named = str(ask.key), decision.fields.get("etag")
+        return self._now() < self._doubtful.get(named, 0.0)
 
     def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
@@ -166,6 +180,7 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
+            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
             answered_at=self._now(),
             mark=route.dialect.mark(fields),
@@ -211,7 +226,27 @@ class Fetcher:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
-        return self._fills.start(stored, stored.entry.size, answer, found)
+        return self._start(ask, stored, stored.entry.size, answer, found)
+
+    def _start(self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
+        """A fill with an answer for a lane. On an object store it is checked as a whole, where that is possible."""
+        fill = self._fills.start(stored, size, answer, extent)
+        checksum = stated(stored.entry.fields) if ask.route.dialect.is_object_store else None
+        if fill.whole is None and size is not None and checksum is not None:
+            fill.whole = Whole(checksum, stored, size, partial(self._differs, stored))
+        return fill
+
+    def _differs(self, stored: Stored) -> None:
+        """An object does not agree with the checksum that its origin states of it: it is dropped.
+
+        For a while its answers pass, so that clients judge for themselves: it may be the checksum that is wrong.
+        """
+        named = stored.entry.key, stored.entry.fields.get("etag")
+        log.warn("checksum_differs", key=log.masked(named[0]), etag=named[1])
+        self._store.reject(stored)
+        self._doubtful[named] = self._now() + _DOUBT_SECONDS
+        if len(self._doubtful) > _DOUBTS_MAX:
+            del self._doubtful[next(iter(self._doubtful))]
 
     def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
         return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))

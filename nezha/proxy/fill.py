@@ -12,7 +12,7 @@ until no reader needs it. A fill belongs to the store: readers come and go.
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from nezha.errors import OriginError, StoreError
 from nezha.model import Extent
@@ -20,7 +20,9 @@ from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.followers import Follower, Followers
 from nezha.proxy.outgoing import Ask
+from nezha.proxy.roles import Ranger
 from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
+from nezha.proxy.whole import Verdict, Whole
 from nezha.semantics.decision import is_completable
 from nezha.store.hot import Stored
 from nezha.store.store import Store
@@ -29,13 +31,6 @@ from nezha.tasks import Tasks
 _KEPT_MAX = 4
 _YIELD_SECONDS = 0.5  # how long lane 0 waits for the head of a range lane's answer
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
-
-
-class Ranger(Protocol):
-    """Asks the origin for a slice with the credential of somebody who takes part in the fill."""
-
-    async def ask(self, fill: "Fill", extent: Extent) -> Answer | None:
-        """A verified 206 for exactly `extent` of the fill's version; None where parallelism has ended."""
 
 
 class Fill:
@@ -54,6 +49,7 @@ class Fill:
         self.is_broken = False  # lane 0 ended before its last byte
         self.ranger: Ranger | None = None  # of further lanes, once they were found worth it
         self.is_over = False
+        self.whole: Whole | None = None  # where the origin has stated a checksum of it
         self.received_bytes = 0
         self.max_bytes = UNKNOWN
         self.slices = SliceMap(stored, buffers.slice_bytes)
@@ -186,9 +182,15 @@ class Fill:
 
     async def _write(self, part: Slice) -> None:
         try:
+            if self.whole is not None:
+                await self.whole.add(part.extent, part.view[: part.received])
+                await self._judge(self.whole)
             if not self.may_store or part.extent.stop > self.max_bytes:
                 raise StoreError("not to be stored")
             await self._store.put(self.stored, part.extent, part.view[: part.received])
+            if self.whole is not None:
+                self.whole.written(part.extent)
+                await self._judge(self.whole)
         except StoreError:
             part.is_kept = True
             if not self.is_partial_usable:
@@ -199,6 +201,13 @@ class Fill:
             self._reap()
         else:
             self._drop(part)
+        self._bell.ring()
+
+    async def _judge(self, whole: Whole) -> None:
+        if not await whole.judge():
+            return
+        if whole.verdict is Verdict.DIFFERS:
+            self.may_complete = self.may_store = False
         self._bell.ring()
 
     def _drop(self, part: Slice) -> None:
@@ -294,6 +303,11 @@ class Fill:
         if any(part.is_kept and part.extent.stop <= position for part in self.slices.arriving):
             self._reap()
             self._bell.ring()
+
+    def end(self) -> None:
+        """Nothing more comes, and nothing more will be known."""
+        self.is_over = True
+        self._bell.ring()
 
     async def changed(self) -> None:
         """Waits until a slice is claimed or written, a lane ends, or a reader moves on."""

@@ -11,7 +11,8 @@ from nezha.metrics import Metrics
 from nezha.model import Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
-from nezha.proxy.fill import Fill, Ranger
+from nezha.proxy.fill import Fill
+from nezha.proxy.roles import Ranger
 from nezha.proxy.slices import UNKNOWN
 from nezha.semantics.ranges import Span, gaps
 from nezha.store.hot import Stored
@@ -130,7 +131,7 @@ class Fills:
                 await fill.lane(fill.ranger)  # its connection is free for a slice now
         except OriginError as error:
             fill.is_broken = True
-            log.warn("fill_broken", key=fill.stored.entry.key, message=str(error))
+            log.warn("fill_broken", key=log.masked(fill.stored.entry.key), message=str(error))
 
     async def _watch(self, fill: Fill) -> None:
         """Keeps the fill's version while it runs, and ends it: whole, partial, or nothing."""
@@ -142,7 +143,7 @@ class Fills:
                     await self._store.complete(fill.stored, fill.stored.entry, lambda: fill.may_complete)
             finally:
                 del self._fills[fill.stored.entry.version]
-                fill.is_over = True
+                fill.end()
 
     def widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
         """Lets more lanes help a fill that is worth it, once lane 0 has proven to be slow."""

@@ -12,6 +12,7 @@ The origin's side of a miss is `fetch`; the two meet only at the fill.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from nezha import log
@@ -33,7 +34,9 @@ from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
-_PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated"})
+_PASSING = frozenset(
+    {"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated", "checksum"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +111,16 @@ class Handler:
     async def _write(
         self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: Trace
     ) -> None:
-        """An unsafe request: what it names is dropped before it is sent, and again after its answer."""
+        """An unsafe request: what it names is dropped before it is sent, and again before its answer is told."""
         trace.fwd = "method"
-        await self._invalidate(keys, bucket)
+        invalidate = partial(self._invalidate, keys, bucket)
+        await invalidate()
         try:
             said = trace.say("pass", "method", "fwd=method")
-            await self._steps.passthrough.forward(exchange, route, said)
-        finally:
-            await self._invalidate(keys, bucket)
+            await self._steps.passthrough.forward(exchange, route, said, invalidate)
+        except BaseException:
+            await invalidate()  # the origin may have done it all the same
+            raise
 
     async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
         for key in keys:

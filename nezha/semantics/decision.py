@@ -135,6 +135,7 @@ class Context:
     may_store: bool
     honors_no_store: bool
     max_object: int
+    whole_fields: frozenset[str]  # describe the whole object: those of a part may be the part's
     requested_at: float
     answered_at: float
     mark: str = ""
@@ -194,7 +195,9 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
         return Forward("partial-unusable")
     if span.size > context.max_object:
         return Forward("too-large")
-    return Store(200, fields.without({"content-length"}), span.extent, span.size, strong)
+    is_all = span.extent == Extent(0, span.size)
+    kept = fields.without({"content-length"} if is_all else {"content-length", *context.whole_fields})
+    return Store(200, kept, span.extent, span.size, strong)
 
 
 def _contradiction(head: Head, length: int | None, asked: Span | None) -> str | None:

@@ -243,10 +243,18 @@ class Store:
         """Takes a corrupt extent out: its bytes are a gap from now on."""
         if stored.discard(extent):
             self._metrics.count("corrupt_extents")
-            log.warn("corrupt_extent", key=stored.entry.key, start=extent.extent.start, stop=extent.extent.stop)
+            key = log.masked(stored.entry.key)
+            log.warn("corrupt_extent", key=key, start=extent.extent.start, stop=extent.extent.stop)
             gone = self._threads.write_soon(self._index.remove_extent, stored.entry.version, extent.extent.start)
             self._versions.resized(stored)
             self._versions.leaving(stored.entry.key, gone)
+
+    def reject(self, stored: Stored) -> None:
+        """Drops a version whose bytes are not what its origin says they are."""
+        self._metrics.count("store_errors", "checksum")
+        if stored.is_current:
+            versions = self._versions.known(stored.entry.key) or [stored]
+            self._replace(stored.entry.key, versions, [each for each in versions if each is not stored])
 
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""

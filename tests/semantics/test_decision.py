@@ -47,6 +47,7 @@ ENTRY = Entry(
 )
 STALE = replace(ENTRY, requested_at=NOW - 100, answered_at=NOW - 100)
 ALL = [Extent(0, SIZE)]
+OF_ALL = frozenset({"x-amz-checksum-crc32"})
 WEB, OBJECT_STORE = Policy(), Policy(fresh=60, is_metadata=True)
 
 
@@ -230,7 +231,7 @@ def context(
     may_store: bool = True,
     honors_no_store: bool = False,
 ) -> Context:
-    return Context(get(*items), asked, shows_credential, policy, may_store, honors_no_store, 100, NOW, NOW)
+    return Context(get(*items), asked, shows_credential, policy, may_store, honors_no_store, 100, OF_ALL, NOW, NOW)
 
 
 def answer(*items: tuple[str, str], status: int = 200) -> Head:
@@ -255,6 +256,14 @@ def test_the_size_of_a_chunked_body_is_known_at_its_end() -> None:
     fields = Fields([("ETag", 'W/"v1"')])
     decision = on_response(Head(200, fields), Framing.CHUNKED, None, context())
     assert decision == Store(200, fields, Extent(0, 0), None, is_strong=False)
+
+
+def test_what_describes_the_whole_object_is_not_taken_from_a_part() -> None:
+    checksum = ("X-Amz-Checksum-Crc32", "DUoRhQ==")
+    for content_range, asked, length, kept in (("2-4", Span(2, 5), 3, None), ("0-9", Span(0, None), 10, "DUoRhQ==")):
+        found = on_response(part(f"bytes {content_range}/10", checksum), Framing.LENGTH, length, context(asked=asked))
+        assert isinstance(found, Store)
+        assert found.fields.get("x-amz-checksum-crc32") == kept
 
 
 def test_a_206_is_stored_as_a_part_of_a_200() -> None:
