@@ -23,6 +23,8 @@ from nezha import log
 from nezha.admission.handler import Webhook
 from nezha.admission.rulebook import Rulebook
 from nezha.admission.target import Aim, Standing, Surroundings
+from nezha.control import status
+from nezha.control.service import Control
 from nezha.errors import SettingsError, StoreError
 from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
@@ -40,10 +42,12 @@ from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
 from nezha.proxy.history import History
 from nezha.proxy.listener import Listener
+from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
+from nezha.proxy.purge import Purger
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
@@ -83,9 +87,9 @@ def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
 
 
 class Server:
-    """Both ports of one process, from open to drained."""
+    """Both ports of one process, from open to drained. `now` is the clock by which responses age."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, now: Callable[[], float] = time.time) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
@@ -96,6 +100,8 @@ class Server:
         self.cache_port = 0
         self.admission_port = 0
         self._closing = AsyncExitStack()
+        self._now = now
+        self._started_at = time.monotonic()
         self._drained_at = 0.0
 
     async def open(self) -> None:
@@ -103,7 +109,7 @@ class Server:
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
             try:
-                store = await Store.open(settings.cache, metrics)
+                store = await Store.open(settings.cache, metrics, self._now)
             except StoreError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(store.close)
@@ -113,19 +119,19 @@ class Server:
             stack.push_async_callback(pump.aclose)
             origins = Origins(self._prepared.contexts, metrics, self._is_own)
             stack.push_async_callback(origins.close)
-            listener = self._listener(store, fills, pump, origins)
+            grants = Grants()
+            listener = self._listener(store, fills, pump, Authorizer(grants, origins, store, self._now), origins)
             stack.push_async_callback(self._drain, listener)
+            control = Control(settings.cache.directory, self._status, store, Purger(store, fills, grants, metrics))
+            stack.push_async_callback(control.close)
+            await control.open()
+            metrics.watch("grants", lambda: len(grants))
             keeping = Tasks()
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
             keeping.start(self._history.keep(), "history")
-            if (cluster := self._prepared.cluster) is not None:
-                published = Published(self._prepared.certificates)
-                published.subscribe(cluster.wake)
-                cluster.open(published)
-                metrics.watch("cluster_problems", lambda: len(cluster.problems()))
-                stack.push_async_callback(cluster.close)
+            self._open_cluster(stack)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
             if (admission := self._prepared.certificates.admission) is not None:
@@ -143,19 +149,28 @@ class Server:
         if admission is not None:
             self._rulebook.follow()
 
-    def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
+    def _open_cluster(self, stack: AsyncExitStack) -> None:
+        cluster = self._prepared.cluster
+        if cluster is None:
+            return
+        published = Published(self._prepared.certificates)
+        published.subscribe(cluster.wake)
+        cluster.open(published)
+        self.metrics.watch("cluster_problems", lambda: len(cluster.problems()))
+        stack.push_async_callback(cluster.close)
+
+    def _listener(self, store: Store, fills: Fills, pump: Pump, authorizer: Authorizer, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
         certificates = self._prepared.certificates
         leaves = Leaves(certificates.pods.rotation.signing, routes.names)
         certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
-        grants = Grants()
-        authorizer = Authorizer(grants, origins, store)
-        fetcher = Fetcher(origins, store, fills, authorizer)
-        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        fetcher = Fetcher(origins, store, fills, authorizer, self._now)
+        delivery = Delivery(store, fetcher, metrics, self._now)
+        lookout = Lookout(store, fills, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
         pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         metrics.watch("ready", self._is_ready)
-        metrics.watch("grants", lambda: len(grants))
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)
@@ -209,6 +224,16 @@ class Server:
             facts["knows its cluster, or waited long enough"] = cluster.is_settled()
             notes |= cluster.problems()
         return {**facts, **notes}
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "ready": self._is_ready(),
+            "draining": self.is_draining,
+            "cache_port": self.cache_port,
+            "admission_port": self.admission_port,
+            "up_seconds": round(time.monotonic() - self._started_at, 3),
+            **status.counted(self.metrics, self._settings.cache.size),
+        }
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""

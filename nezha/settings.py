@@ -11,13 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from nezha import units
 
-BUILT = {"http", "s3"}
-"""The dialects that can be served so far; the others are refused by name."""
-
 _ONLY_FOR = {
-    "buckets": ("s3",),
+    "buckets": ("s3", "gcs"),
     "regions": ("s3",),
-    "endpoint": ("s3",),
+    "endpoints": ("s3",),
+    "endpoint": ("s3", "azure"),
     "accounts": ("azure",),
     "honor_no_store": ("s3", "gcs", "azure", "huggingface"),
     "credential_headers": ("http",),
@@ -139,13 +137,17 @@ class OriginSettings(Section):
     dialect: Literal["s3", "gcs", "azure", "huggingface", "http"]
     """The protocol it speaks; http is any web server."""
     buckets: tuple[_Bucket, ...] = ()
-    """s3: the buckets served, under all their names in `regions` or at `endpoint`; others pass."""
+    """s3, gcs: the buckets served, under all their names (s3: in `regions` or at `endpoint`); others pass."""
     regions: tuple[_Region, ...] = ()
     """s3: the regions whose names of the buckets are served."""
+    endpoints: tuple[Literal["standard", "legacy", "dualstack", "accelerate"], ...] = (
+        "standard", "legacy", "dualstack", "accelerate",
+    )  # fmt: skip
+    """s3: which of the names that Amazon gives a bucket are served and aliased; what is left out bypasses Nezha."""
     endpoint: _Host | None = None
-    """s3: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
+    """s3, azure: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
     accounts: tuple[_Account, ...] = ()
-    """azure: the storage accounts served."""
+    """azure: the storage accounts served; others pass."""
     hosts: tuple[_Host, ...] = Field(default=(), validate_default=True)
     """Names or IP literals served, beside those the dialect derives; a port is matched where one is given."""
     fresh: _Seconds = 0.0
@@ -183,13 +185,6 @@ class OriginSettings(Section):
     idle_timeout: _Timeout = 60.0
     """How long the origin may be silent within a body."""
 
-    @field_validator("dialect")
-    @classmethod
-    def _is_built(cls, value: str) -> str:
-        if value not in BUILT:
-            raise ValueError(f"the dialect {value} is not built yet; built are {', '.join(sorted(BUILT))}")
-        return value
-
     @field_validator(*_ONLY_FOR)
     @classmethod
     def _suits_the_dialect(cls, value: object, info: ValidationInfo) -> object:
@@ -207,6 +202,8 @@ class OriginSettings(Section):
             raise ValueError("is required for the dialect http: name the hosts to serve")
         if dialect == "s3" and not (value or info.data.get("buckets", True) or info.data.get("endpoint", True)):
             raise ValueError("an s3 origin needs buckets, an endpoint or hosts")
+        if dialect == "azure" and not (value or info.data.get("accounts", True) or info.data.get("endpoint", True)):
+            raise ValueError("an azure origin needs accounts, an endpoint or hosts")
         return value
 
 

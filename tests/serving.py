@@ -14,7 +14,7 @@ import yaml
 
 from tests.rawclient import RawClient
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def document(directory: Path, *origins: Mapping[str, Any], **sections: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ set -euo pipefail
 PARTS="${XDG_CACHE_HOME:-$HOME/.cache}/nezha-parts"
 REPOSITORY=$(cd "$(dirname "$0")/../.." && pwd)
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+FAKE_GCS=v1.56.1
+AZURITE=3.35.0
 HELM=v4.3.1
 KUBECONFORM=v0.8.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
@@ -18,7 +20,12 @@ main() {
   build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
   [[ ${1:-} != chart ]] || return 0
   build minio "$MINIO" github.com/minio/minio
-  install_clients
+  build fake-gcs-server "$FAKE_GCS" github.com/fsouza/fake-gcs-server
+  install_azurite
+  install_clients trust
+  install_clients stores
+  install_fuzzer
+  make_base
 }
 
 install_packages() {
@@ -32,9 +39,12 @@ install_packages() {
   has go || missing+=(golang-go)
   has git || missing+=(git)
   has node || missing+=(nodejs)
+  has npm || missing+=(npm)
   has nginx || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
   has chromium || missing+=(chromium fonts-dejavu-core)
   has promtool || missing+=(prometheus)
+  has buildah || missing+=(buildah podman runc uidmap fuse-overlayfs netavark)
+  has debootstrap || missing+=(debootstrap)
   [[ -e /usr/include/openssl/ssl.h ]] || missing+=(libssl-dev)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
   ((${#missing[@]})) || return 0
@@ -78,17 +88,55 @@ build() {
   touch "$stamp"
 }
 
-# The Python clients of test_trust_stacks.py, in an environment of their own: they are large, and pinned.
+install_azurite() {
+  local stamp="$PARTS/azurite/.azurite-$AZURITE"
+  [[ ! -e $stamp ]] || return 0
+  echo "install.sh: installing Azurite $AZURITE"
+  rm -rf "$PARTS/azurite"
+  mkdir -p "$PARTS/azurite"
+  (cd "$PARTS/azurite" && quietly npm install --silent --no-audit --no-fund "azurite@$AZURITE")
+  touch "$stamp"
+}
+
+# The Python clients of NAME-requirements.txt, in an environment of their own: they are large, and pinned.
 install_clients() {
   local python wanted venv
   python="$REPOSITORY/.venv/bin/python"
-  wanted="$REPOSITORY/tests/real/trust-requirements.txt"
-  venv="$PARTS/trust-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+  wanted="$REPOSITORY/tests/real/$1-requirements.txt"
+  venv="$PARTS/$1-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
   ! cmp -s "$wanted" "$venv/installed.txt" || return 0
-  echo "install.sh: installing the clients of $wanted (about 650 MB)"
+  echo "install.sh: installing the clients of $wanted (some hundred MB)"
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
+}
+
+# Into the tests' own environment: it fuzzes what is installed there.
+install_fuzzer() {
+  local python="$REPOSITORY/.venv/bin/python"
+  ! "$python" -c 'import atheris' 2>/dev/null || return 0
+  echo "install.sh: installing atheris"
+  quietly "$python" -m pip install --quiet --disable-pip-version-check --no-input 'atheris>=3,<4'
+}
+
+# Stands in for the official Python image, which a machine without a registry cannot have: Debian with its own Python, in container
+# storage of its own. Only root can make it.
+make_base() {
+  local directory="$PARTS/image" name=docker.io/library/python:3.13-slim
+  ((EUID == 0)) && [[ ! -e $directory/made ]] || return 0
+  echo "install.sh: making a base image (a minute)"
+  rm -rf "$directory/root"
+  mkdir -p "$directory/root"
+  local mirror
+  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  quietly debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,binutils,ca-certificates trixie "$directory/root" "$mirror"
+  rm -f "$directory"/root/usr/lib/python3*/EXTERNALLY-MANAGED
+  ln -s /usr/bin/python3 "$directory/root/usr/local/bin/python"
+  tar -C "$directory/root" --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*' -c . |
+    quietly podman --root "$directory/storage" --runroot "$directory/run" --storage-driver overlay import \
+      -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' - "$name"
+  rm -rf "$directory/root"
+  touch "$directory/made"
 }
 
 # Prints a Go that can fetch any newer one by itself (1.21 or later).

@@ -1,0 +1,62 @@
+"""The image without a container engine: built by buildah from its Dockerfile, run by podman, in storage of its own.
+
+The base stands in for the official Python image, for there may be no registry to ask; tests/real/install.sh makes it.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.real import servers
+
+ROOT = Path(__file__).parents[2]
+PARTS = servers.PARTS / "image"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # this machine's, to reach the package registry
+_STORAGE = ("--root", str(PARTS / "storage"), "--runroot", str(PARTS / "run"), "--storage-driver", "overlay")
+
+
+def build(name: str, *options: str) -> None:
+    """Builds the image as `make image` does."""
+    if os.geteuid() or not (PARTS / "made").exists():
+        servers.missing("no base image, which root makes (tests/real/install.sh)")
+    engine = " ".join([servers.program("buildah"), *_STORAGE])
+    mine = ["--isolation", "chroot", "--pull-never", "--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro", *options]
+    done = subprocess.run(
+        [ROOT / "image" / "build.sh", name, *mine], env={**os.environ, "ENGINE": engine},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def podman(*arguments: str, may_fail: bool = False) -> str:
+    """What podman says."""
+    command = [servers.program("podman"), *_STORAGE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert may_fail or done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """What an image says of itself."""
+    (told,) = json.loads(podman("image", "inspect", name))
+    return dict(told)
+
+
+def archive(name: str, file: Path) -> None:
+    """Writes an image as an OCI archive, as containerd imports it."""
+    podman("save", "--quiet", "--format", "oci-archive", "--output", str(file), name)
+
+
+@contextlib.contextmanager
+def running(image: str, *options: str) -> Iterator[str]:
+    """A container of the image with no rights at all and nothing writable but what `options` mount; its id."""
+    hard = ("--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+    identity = podman("run", "--detach", "--runtime", "runc", "--network", "host", *hard, *options, image).strip()
+    try:
+        yield identity.splitlines()[-1]
+    finally:
+        podman("rm", "--force", "--time", "5", identity, may_fail=True)
