@@ -98,12 +98,12 @@ def _body(data: bytes, step: int) -> tuple[bytes, int] | None:
         return found
 
     try:
-        read().send(None)  # it never waits: what comes is there
+        read().send(None)
     except StopIteration as ended:
-        found: bytes = ended.value
+        return ended.value, len(data) - len(came.inbox) - len(came._data)
     except RequestError:
         return None
-    return found, len(data) - len(came.inbox) - len(came._data)
+    raise AssertionError("it waits, where all that comes is there")
 
 
 def _plainly(data: bytes) -> tuple[bytes, int]:
@@ -178,8 +178,10 @@ def fields(data: bytes) -> None:
         selected = select(request, entry)
         assert selected.extent is None or 0 <= selected.extent.start <= selected.extent.stop <= 1000
         context = Context(
-            request, parse_range(request.fields.get("range")), False, policy, True, False, 1 << 30, NOW, NOW
-        )
+            request=request, asked=parse_range(request.fields.get("range")), shows_credential=False, policy=policy,
+            may_store=True, honors_no_store=False, max_object=1 << 30, whole_fields=frozenset({"content-md5"}),
+            requested_at=NOW, answered_at=NOW,
+        )  # fmt: skip
         for status in (200, 206, 304):
             outcome = on_response(Head(status, answer), Framing.LENGTH, 10, context)
             assert isinstance(outcome, Store | Freshen | Forward | Fail)

@@ -133,7 +133,9 @@ class Judge:
         if said.order > asked.began:
             return True
         until = lifetime(said)
-        is_usable = said.credential in {None, asked.get("authorization")} or is_shared(said.meta)
+        # What a credential was told makes nothing fresh for everybody (RFC 9111 3.5); whoever has a permission of its
+        # own may go by anybody's word on the same version.
+        is_usable = said.credential is None or asked.get("authorization") is not None or is_shared(said.meta)
         if until is None or said.order < story.floor <= asked.began or not is_usable:
             return False
         more = GRACE if is_troubled and may_outlive(said.meta) else 0.0
