@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import parse_qsl, quote, unquote
 
+from awscrt.checksums import crc32c
+
 from tests.faults import Fault
 from tests.objects import Body, Reply, plain
 from tests.origin import Origin
@@ -35,9 +37,11 @@ class Blob:
     readers: set[str] = field(default_factory=lambda: {"good"})
     is_public: bool = False
     etag: str = field(init=False)
+    crc32c: str = field(init=False)  # as stated
 
     def __post_init__(self) -> None:
         self.etag = base64.b64encode(f"{self.generation}/1".encode()).decode()
+        self.crc32c = base64.b64encode(crc32c(self.body).to_bytes(4, "big")).decode()
 
     @property
     def md5(self) -> str:
@@ -131,7 +135,7 @@ def _content(request: Received, blob: Blob, form: str) -> Reply:
         ("x-goog-metageneration", "1"),
         ("x-goog-stored-content-encoding", blob.encoding or "identity"),
         ("x-goog-stored-content-length", str(len(blob.body))),
-        ("x-goog-hash", f"md5={base64.b64encode(bytes.fromhex(blob.md5)).decode()}"),
+        ("x-goog-hash", f"crc32c={blob.crc32c},md5={base64.b64encode(bytes.fromhex(blob.md5)).decode()}"),
         ("x-guploader-uploadid", f"upload-{request.sequence}"),
         ("Content-Type", "application/octet-stream" if form == "xml" else "application/x-json-form"),
         *([("Cache-Control", "public, max-age=3600")] if blob.is_public else []),

@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.gcs import HOST, Blob, GcsOrigin, hmac_header, signed_url
 from tests.faults import Fault
 from tests.objects import pattern
-from tests.rawclient import Response, request_bytes
+from tests.rawclient import Response, Truncated, request_bytes
 from tests.running import Running, running
 
 SIZE = 3_000_000
@@ -235,3 +235,15 @@ async def test_a_public_object_is_read_by_who_shows_nothing(tmp_path: Path) -> N
         assert nezha.metric("nezha_origin_bytes_total") == SIZE
         origin.blobs["data", "a/b"].is_public = False
         assert (await nezha.get(MEDIA, host=HOST)).status == 401
+
+
+@pytest.mark.parametrize("target", [MEDIA, XML])
+async def test_an_object_that_is_not_what_its_checksum_says_is_cut_and_not_kept(target: str, tmp_path: Path) -> None:
+    async with scene(tmp_path) as (nezha, origin):
+        origin.blobs["data", "a/b"].crc32c = Blob(b"another").crc32c
+        with pytest.raises(Truncated):
+            await read(nezha, target)
+        await nezha.quiet()
+        assert nezha.metric("nezha_store_objects") == 0
+        origin.blobs["data", "a/b"] = Blob(BODY)
+        assert (await read(nezha, target)).body == BODY
