@@ -180,11 +180,11 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
-            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
             answered_at=self._now(),
             mark=route.dialect.mark(fields),
             unfit=route.dialect.unfit(fields),
+            whole_fields=route.dialect.whole_fields,
         )
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:

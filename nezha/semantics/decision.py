@@ -135,11 +135,11 @@ class Context:
     may_store: bool
     honors_no_store: bool
     max_object: int
-    whole_fields: frozenset[str]  # describe the whole object: those of a part may be the part's
     requested_at: float
     answered_at: float
     mark: str = ""
     unfit: str = ""
+    whole_fields: frozenset[str] = frozenset()  # describe the whole object: those of a part may be the part's
 
 
 @dataclass(frozen=True, slots=True)

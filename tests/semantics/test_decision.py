@@ -230,7 +230,10 @@ def context(
     may_store: bool = True,
     honors_no_store: bool = False,
 ) -> Context:
-    return Context(get(*items), asked, shows_credential, policy, may_store, honors_no_store, 100, OF_ALL, NOW, NOW)
+    request = get(*items)
+    return Context(
+        request, asked, shows_credential, policy, may_store, honors_no_store, 100, NOW, NOW, whole_fields=OF_ALL
+    )
 
 
 def answer(*items: tuple[str, str], status: int = 200) -> Head:
