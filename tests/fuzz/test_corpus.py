@@ -1,4 +1,4 @@
-"""Every input that fuzzing has kept, or that was once wrong, is still taken well. `test_fuzzing` looks for more."""
+"""Every input that fuzzing has kept, or that was once wrong, is taken well; `tests/real/test_fuzzing.py` fuzzes on."""
 
 from pathlib import Path
 

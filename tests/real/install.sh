@@ -24,6 +24,7 @@ main() {
   install_azurite
   install_clients trust
   install_clients stores
+  install_fuzzer
   make_base
 }
 
@@ -33,6 +34,7 @@ install_packages() {
   has wget || missing+=(wget)
   has gcc || missing+=(gcc libc6-dev)
   has openssl || missing+=(openssl)
+  has rclone || missing+=(rclone)
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)
@@ -108,6 +110,14 @@ install_clients() {
   "$python" -m venv --clear "$venv"
   quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
+}
+
+# Into the tests' own environment: it fuzzes what is installed there.
+install_fuzzer() {
+  local python="$REPOSITORY/.venv/bin/python"
+  ! "$python" -c 'import atheris' 2>/dev/null || return 0
+  echo "install.sh: installing atheris"
+  quietly "$python" -m pip install --quiet --disable-pip-version-check --no-input 'atheris>=3,<4'
 }
 
 # Stands in for the official Python image, which a machine without a registry cannot have: Debian with its own Python, in container

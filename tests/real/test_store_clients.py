@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 SIZES = {"train/big.bin": 20_000_000, "train/a b.bin": 70_000}
 PART = (1_000_000, 3_000_000)
+REFUSALS = {"401", "403", "404"}
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,6 @@ class Job:
         self.nezha.settle()
         return found
 
-    def moved(self) -> float:
-        return self.nezha.metric("nezha_origin_bytes_total", origin="store")
-
-    def cached(self) -> float:
-        return self.nezha.metric("nezha_response_bytes_total", origin="store", source="cache")
-
 
 @pytest.fixture(params=ROWS, ids=lambda row: f"{row[0]}-{row[1].__name__}")
 def job(request: pytest.FixtureRequest, address: str, tmp_path: Path) -> Iterator[Job]:
@@ -131,40 +126,36 @@ def job(request: pytest.FixtureRequest, address: str, tmp_path: Path) -> Iterato
         assert nezha.complaints() == []
 
 
-def digests(seed: int) -> dict[str, str]:
-    return {key: hashlib.sha256(pattern(size, seed)).hexdigest() for key, size in SIZES.items()}
-
-
 def fill(store: Store, seed: int) -> dict[str, str]:
-    for key, size in SIZES.items():
-        store.put(key, pattern(size, seed))
-    return digests(seed)
+    """Writes the objects behind Nezha's back; their digests."""
+    bodies = {key: pattern(size, seed) for key, size in SIZES.items()}
+    for key, body in bodies.items():
+        store.put(key, body)
+    return {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
 
 
 def test_cold_warm_ranged_and_overwritten_reads_are_true_and_nobody_else_gets_a_byte(job: Job) -> None:
-    wanted = fill(job.store, 1)
-    total = sum(SIZES.values())
+    wanted, total = fill(job.store, 1), sum(SIZES.values())
     good = [{"credential": credential} for credential in job.store.good.values()]
     bad = [{"credential": credential} for credential in job.store.bad.values()]
+    part = good[0] | {"keys": ["train/big.bin"], "range": PART}
+    parts = [] if job.how == "huggingface_hub" else [part]  # it reads whole files only
 
-    refusals = job.read(*bad) if bad else []
-    assert all(set(found.values()) <= {"401", "403", "404"} for found in refusals), refusals
-    assert job.read(good[0]) == [wanted]
-    cold = job.moved()
-    assert job.nezha.metric("nezha_store_bytes") == total
-
-    before = job.cached()
-    part = {"credential": good[0]["credential"], "keys": ["train/big.bin"], "range": PART}
-    found = job.read(*good, part, *bad)
-    assert found[: len(good)] == [wanted] * len(good)
-    if job.how != "huggingface_hub":  # which reads whole files only
+    found = iter(job.read(*bad, *good, *good, *parts, *bad))
+    for _ in bad:
+        assert set(next(found).values()) <= REFUSALS, "cold"
+    for _ in (*good, *good):
+        assert next(found) == wanted
+    for _ in parts:
         body = pattern(SIZES["train/big.bin"], 1)[slice(*PART)]
-        assert found[len(good)] == {"train/big.bin": hashlib.sha256(body).hexdigest()}
-    assert all(set(each.values()) <= {"401", "403", "404"} for each in found[len(good) + 1 :]), found
-    assert job.cached() - before >= len(good) * total
-    if "azure" not in job.how and job.how != "adlfs":
-        assert job.moved() - cold < 0.05 * total
-    print(f"{job.how}: cold {cold / total:.2f}, warm {(job.moved() - cold) / total:.2f} of the bytes from the store")
+        assert next(found) == {"train/big.bin": hashlib.sha256(body).hexdigest()}
+    for _ in bad:
+        assert set(next(found).values()) <= REFUSALS, "warm"
+    assert job.nezha.metric("nezha_store_bytes") == total
+    # All but the first read came from the store.
+    assert job.nezha.metric("nezha_response_bytes_total", origin="store", source="cache") >= (2 * len(good) - 1) * total
+    if job.store.settings["dialect"] != "azure":  # a SharedKey read is answered whole, and cut short
+        assert job.nezha.metric("nezha_origin_bytes_total", origin="store") < 1.05 * total
 
-    assert fill(job.store, 2) != wanted
-    assert job.read(*good) == [digests(2)] * len(good)
+    changed = fill(job.store, 2)
+    assert job.read(*good) == [changed] * len(good)
