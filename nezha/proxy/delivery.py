@@ -22,6 +22,7 @@ from nezha.store.hot import Stored
 from nezha.store.store import Store
 
 _RESUMES_MAX = 5  # without a byte of progress between them
+_PAUSE_SECONDS = 0.1  # after the first that failed; then twice as long, each time
 # RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
 _NOT_MODIFIED_DROPS = frozenset(
     {"content-length", "content-type", "content-encoding", "content-range", "last-modified"}
@@ -119,7 +120,8 @@ class Delivery:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader, stranded.position)
+                gap = self._gap(course, reader, stranded.position)
+                await self._resume(ask, course, reader, gap, resumes)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -174,17 +176,27 @@ class Delivery:
         last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
-        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
+    def _gap(self, course: Course, reader: Reader, position: int) -> Extent:
+        """What is missing from `position` on. Raises Cut where nobody knows how much that is."""
         stop = reader.stop
         if stop is None:
             raise Cut("origin")
         after = course.stored.next_start(position)
-        gap = Extent(position, stop if after is None else min(stop, after))
+        return Extent(position, stop if after is None else min(stop, after))
+
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, gap: Extent, attempt: int) -> None:
+        """Fetches a gap that a reader has come to. Raises Cut where the version cannot be had any more.
+
+        An origin that is away may be back soon: after a pause, longer with each attempt, the reader tries again.
+        """
         try:
             reader.attach(await self._fetcher.resume(ask, course.stored, gap))
-        except OriginError as error:
+        except OriginMismatch as error:
             raise Cut("origin") from error
+        except OriginError as error:
+            if attempt == _RESUMES_MAX:
+                raise Cut("origin") from error
+            await asyncio.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
 def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:

@@ -224,6 +224,8 @@ class Fetcher:
         found = span.extent if span is not None and answer.length == span.extent.length else whole
         if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
+            if head.status == 429 or head.status >= 500:
+                raise OriginError(f"origin {ask.route.name}: status {head.status} for the rest of an object")
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
         return self._start(ask, stored, stored.entry.size, answer, found)
