@@ -81,6 +81,8 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) is tuple and get_origin(get_args(annotation)[0]) is Literal:
+        return "list of " + ", ".join(f"`{word}`" for word in get_args(get_args(annotation)[0]))
     parser = next(_parsers(annotation, field.metadata), annotation)
     return f"list of {_KINDS[parser]}s" if get_origin(annotation) is tuple else _KINDS[parser]
 
@@ -92,6 +94,8 @@ def _default(field: FieldInfo) -> str:
     value, parser = field.default, next(_parsers(field.annotation, field.metadata), None)
     if value is None or value == ():
         return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
     if parser is units.parse_size:
         return f"`{_with_unit(value, _SIZES)}`"
     if parser is units.parse_seconds:
