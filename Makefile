@@ -4,11 +4,11 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
-CHECKED := $(wildcard nezha tests benchmarks docs/*.py image/*.py) setup.py
+CHECKED := $(wildcard nezha tests benchmarks charts/*.py docs/*.py image/*.py) setup.py
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster lint format docs image bench clean .venv
+.PHONY: help demo test test-real test-cluster soak chart lint format docs image bench clean .venv
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,13 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	$(BIN)/pytest tests/cluster
 
+soak: .venv/.test ## the random model at length; STEPS=200000 and SEED=N choose
+	$(BIN)/python -m tests.soak $(STEPS:%=--steps %) $(SEED:%=--seed %)
+
+chart: .venv/.test ## the chart: its values, and every variant linted, rendered and held against Kubernetes' schemas
+	tests/real/install.sh chart
+	$(BIN)/pytest tests/chart tests/real/test_chart.py
+
 lint: .venv/.lint ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
@@ -41,6 +48,7 @@ format: .venv/.lint ## rewrite the sources as lint wants them
 
 docs: .venv/.nezha ## rewrite the pages that are made from the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python -m charts.readme
 
 image: ## the container image nezha:VERSION, by docker, buildah or podman
 	image/build.sh $(IMAGE)

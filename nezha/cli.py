@@ -56,15 +56,31 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     demo.set_defaults(run=_demo)
 
+    _add_control(commands)
     _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
     _add_admission(commands)
     _add_doctor(commands.add_parser("doctor", help="tell what is wrong with the redirect, and the remedy"))
+    _add_try(commands.add_parser("try", help="walk a piece of the whole way, from a pod of the cluster"))
     commands.add_parser("version", help="print versions").set_defaults(run=_version)
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=None, help=f"settings (NEZHA_CONFIG, else {_DEFAULT})")
+
+
+def _add_control(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = commands.add_parser("status", help="tell what the Nezha that serves here does and holds")
+    listing = commands.add_parser("ls", help="list what it has stored")
+    listing.add_argument("name", nargs="?", default="", metavar="PREFIX", help="how the keys begin")
+    purge = commands.add_parser("purge", help="drop what it has stored, is fetching, and remembers of permissions")
+    which = purge.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="KEY|PREFIX", help="as `nezha ls` shows it; a PREFIX ends in / or *")
+    which.add_argument("--origin", metavar="NAME", help="everything of an origin")
+    for name, command in {"status": status, "ls": listing, "purge": purge}.items():
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=_operate, operation=name)
+        _add_config(command)
 
 
 def _add_ca(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +127,14 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     _add_config(parser)
     parser.set_defaults(run=_doctor)
+
+
+def _add_try(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("part", choices=("health", "cache", "trust", "injection"), help="what is tried")
+    parser.add_argument("-n", "--namespace", default="default", help="injection: where, in a dry run (it has opted in)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_config(parser)
+    parser.set_defaults(run=_try)
 
 
 def _size(text: str) -> int:
@@ -177,6 +201,12 @@ def _demo(options: argparse.Namespace) -> int:
     return run(options.size, options.rate, as_json=options.json)
 
 
+def _operate(options: argparse.Namespace) -> int:
+    from nezha.control import command
+
+    return command.COMMANDS[options.operation](_configured(options), options)
+
+
 def _ca_show(options: argparse.Namespace) -> int:
     from nezha.pki import command
 
@@ -235,6 +265,12 @@ def _doctor(options: argparse.Namespace) -> int:
     settings = _read(path) if options.config or path.exists() else None
     patient = command.Patient(options.namespace, options.pod, options.host, options.address)
     return command.tell(command.doctor(settings, patient), as_json=options.json)
+
+
+def _try(options: argparse.Namespace) -> int:
+    from nezha.kube import command, trial
+
+    return command.tell(trial.attempt(options.part, _configured(options), options.namespace), as_json=options.json)
 
 
 def _explain(options: argparse.Namespace) -> int:

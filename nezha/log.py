@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-# Parameters whose values are credentials, in any dialect; a name that is not listed here but in a signature's
-# family is masked with it.
+# Parameters whose values are credentials, in any dialect. A name in percent-encoding may be any of them.
 _SECRET = re.compile(
     r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
     r"|signature|awsaccesskeyid|googleaccessid|sig|token|access_token|key|api_key|password|secret|jwt|policy"
-    r"|key-pair-id)=)[^&]*",
+    r"|key-pair-id|[^=&;]*%[^=&;]*)=)[^&]*",
     re.IGNORECASE,
 )
 

@@ -66,6 +66,7 @@ TABLE = (
         "store_evicted_bytes", "counter", "Bytes evicted: for `cache.size`, for `cache.min_free`, on a full volume.",
         (_words("reason", "size", "free", "full"),),
     ),
+    Row("purged_objects", "counter", "Objects purged by operators."),
     Row("store_errors", "counter", "Errors of the store, by kind.", (_words("kind", "io", "full", "corrupt"),)),
     Row("volume_free_bytes", "gauge", "Bytes free on the store's volume; NaN where it does not tell."),
     Row("volume_min_free_bytes", "gauge", "Bytes of the volume that the store leaves free: `cache.min_free`."),

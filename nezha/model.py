@@ -141,7 +141,8 @@ class Entry:
     """What the index knows of one stored version (one variant of its key).
 
     `fields` are the origin's, less hop-by-hop and exchange fields. `size` is the complete length in bytes.
-    `is_open`: the answer came to a request that showed no credential. Times are seconds since the epoch.
+    `is_open`: the answer came to a request that showed no credential. Times are seconds since the epoch. `mark`: what
+    its store tells versions apart by, where that is not the ETag (`Dialect.mark`).
     """
 
     key: str
@@ -153,3 +154,4 @@ class Entry:
     answered_at: float
     is_open: bool
     vary: tuple[tuple[str, str | None], ...] = field(default=())
+    mark: str = ""

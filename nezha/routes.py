@@ -6,13 +6,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nezha.dialects import Dialect, Place
+from nezha.dialects.azure import Azure
+from nezha.dialects.gcs import Gcs
 from nezha.dialects.http import Http
+from nezha.dialects.huggingface import HuggingFace
 from nezha.dialects.s3 import S3
 from nezha.model import Request
 from nezha.semantics.freshness import Policy
 from nezha.settings import OriginSettings, Settings
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (Http(), S3())}
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (Azure(), Gcs(), Http(), HuggingFace(), S3())}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -128,7 +131,7 @@ def _route(host: str, place: Place, origin: OriginSettings, settings: Settings) 
         host=host,
         dialect=dialect,
         place=place,
-        target=_target(host, origin),
+        target=_target(place.reached_at or host, origin),
         freshness=Policy(origin.fresh, origin.grace, origin.immutable, dialect.is_object_store),
         grant=origin.grant,
         grant_in_outage=origin.grant_in_outage,

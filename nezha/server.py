@@ -23,11 +23,14 @@ from nezha import log
 from nezha.admission.handler import Webhook
 from nezha.admission.rulebook import Rulebook
 from nezha.admission.target import Aim, Standing, Surroundings
+from nezha.control import status
+from nezha.control.service import Control
 from nezha.errors import SettingsError, StoreError
 from nezha.kube.actor import Cluster, is_in_cluster
 from nezha.kube.publication import Published
 from nezha.kube.shelves import server_shelf
 from nezha.metrics import Metrics
+from nezha.pki.admission import Admission
 from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
@@ -39,10 +42,12 @@ from nezha.proxy.grants import Grants
 from nezha.proxy.handler import Handler, Steps
 from nezha.proxy.history import History
 from nezha.proxy.listener import Listener
+from nezha.proxy.look import Lookout
 from nezha.proxy.origin import Origins
 from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
+from nezha.proxy.purge import Purger
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
@@ -63,7 +68,7 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Reads and makes keys, certificates and routes. Raises SettingsError."""
     routes = make_routes(settings)
-    cluster = Cluster(settings.admission) if is_in_cluster() else None
+    cluster = Cluster(settings.admission) if settings.admission.enabled and is_in_cluster() else None
     leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
     certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
     contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
@@ -82,9 +87,9 @@ def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
 
 
 class Server:
-    """Both ports of one process, from open to drained."""
+    """Both ports of one process, from open to drained. `now` is the clock by which responses age."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, now: Callable[[], float] = time.time) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self.metrics = Metrics()
@@ -95,6 +100,8 @@ class Server:
         self.cache_port = 0
         self.admission_port = 0
         self._closing = AsyncExitStack()
+        self._now = now
+        self._started_at = time.monotonic()
         self._drained_at = 0.0
 
     async def open(self) -> None:
@@ -102,7 +109,7 @@ class Server:
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
             try:
-                store = await Store.open(settings.cache, metrics)
+                store = await Store.open(settings.cache, metrics, self._now)
             except StoreError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(store.close)
@@ -112,56 +119,67 @@ class Server:
             stack.push_async_callback(pump.aclose)
             origins = Origins(self._prepared.contexts, metrics, self._is_own)
             stack.push_async_callback(origins.close)
-            listener = self._listener(store, fills, pump, origins)
+            grants = Grants()
+            listener = self._listener(store, fills, pump, Authorizer(grants, origins, store, self._now), origins)
             stack.push_async_callback(self._drain, listener)
+            control = Control(settings.cache.directory, self._status, store, Purger(store, fills, grants, metrics))
+            stack.push_async_callback(control.close)
+            await control.open()
+            metrics.watch("grants", lambda: len(grants))
             keeping = Tasks()
             stack.push_async_callback(keeping.cancel)
             seconds = SECRET_LOOK_SECONDS if settings.tls.secret else LOOK_SECONDS
             keeping.start(self._prepared.certificates.keep(seconds), "certificates")
             keeping.start(self._history.keep(), "history")
-            if (cluster := self._prepared.cluster) is not None:
-                published = Published(self._prepared.certificates)
-                published.subscribe(cluster.wake)
-                cluster.open(published)
-                metrics.watch("cluster_problems", lambda: len(cluster.problems()))
-                stack.push_async_callback(cluster.close)
+            self._open_cluster(stack)
             with _port("cache", settings.cache.listen):
                 self.cache_port = await listener.open(settings.cache.listen.host, settings.cache.listen.port)
-            with _port("admission", settings.admission.listen):
-                await self._open_admission(stack)
+            if (admission := self._prepared.certificates.admission) is not None:
+                with _port("admission", settings.admission.listen):
+                    await self._open_admission(stack, admission)
             self._closing = stack.pop_all()
         log.event(
             "ready",
             cache=str(replace(settings.cache.listen, port=self.cache_port)),
-            admission=str(replace(settings.admission.listen, port=self.admission_port)),
+            admission=str(replace(settings.admission.listen, port=self.admission_port)) if admission else None,
             cache_port=self.cache_port,
             admission_port=self.admission_port,
             hosts=len(self._prepared.routes.hosts),
         )
-        self._rulebook.follow()
+        if admission is not None:
+            self._rulebook.follow()
 
-    def _listener(self, store: Store, fills: Fills, pump: Pump, origins: Origins) -> Listener:
+    def _open_cluster(self, stack: AsyncExitStack) -> None:
+        cluster = self._prepared.cluster
+        if cluster is None:
+            return
+        published = Published(self._prepared.certificates)
+        published.subscribe(cluster.wake)
+        cluster.open(published)
+        self.metrics.watch("cluster_problems", lambda: len(cluster.problems()))
+        stack.push_async_callback(cluster.close)
+
+    def _listener(self, store: Store, fills: Fills, pump: Pump, authorizer: Authorizer, origins: Origins) -> Listener:
         routes, metrics = self._prepared.routes, self.metrics
         certificates = self._prepared.certificates
         leaves = Leaves(certificates.pods.rotation.signing, routes.names)
         certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
-        grants = Grants()
-        authorizer = Authorizer(grants, origins, store)
-        fetcher = Fetcher(origins, store, fills, authorizer)
-        steps = Steps(authorizer, fetcher, Delivery(store, fetcher, metrics), Passthrough(origins, metrics))
+        fetcher = Fetcher(origins, store, fills, authorizer, self._now)
+        delivery = Delivery(store, fetcher, metrics, self._now)
+        lookout = Lookout(store, fills, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
         pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         metrics.watch("ready", self._is_ready)
-        metrics.watch("grants", lambda: len(grants))
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")
         splicer = Splicer(routes, origins, metrics)
         return Listener(leaves, pump, handler.handle, splicer.splice, metrics, self._settings.cache.connections)
 
-    async def _open_admission(self, stack: AsyncExitStack) -> None:
+    async def _open_admission(self, stack: AsyncExitStack, admission: Admission) -> None:
         cluster = self._prepared.cluster
         surroundings = cluster or self._surroundings()
-        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_ready)
+        aim = Aim.of(self._settings, self._prepared.routes.names, surroundings, self._is_cache_ready)
         await self._rulebook.read()
         stack.push_async_callback(self._rulebook.close)
         self.metrics.watch("injection_ready", lambda: aim.obstacle() is None)
@@ -172,7 +190,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = self._settings.admission.listen
-        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=self._prepared.certificates.admission.context)
+        site = web.TCPSite(runner, listen.host, listen.port, ssl_context=admission.context)
         await site.start()
         self.admission_port = runner.addresses[0][1]
 
@@ -194,6 +212,11 @@ class Server:
     def _is_ready(self) -> bool:
         return False not in self._readiness().values()
 
+    def _is_cache_ready(self) -> bool:
+        """Whether pods may be pointed at the cache: this one, or that of other pods."""
+        cluster = self._prepared.cluster
+        return self._is_ready() and (cluster is None or cluster.is_cache_ready())
+
     def _readiness(self) -> dict[str, bool | str]:
         facts: dict[str, bool | str] = {"not draining": not self.is_draining, "listening": self.cache_port != 0}
         notes = {"rules kept as they were": self._rulebook.problem} if self._rulebook.problem else {}
@@ -201,6 +224,16 @@ class Server:
             facts["knows its cluster, or waited long enough"] = cluster.is_settled()
             notes |= cluster.problems()
         return {**facts, **notes}
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "ready": self._is_ready(),
+            "draining": self.is_draining,
+            "cache_port": self.cache_port,
+            "admission_port": self.admission_port,
+            "up_seconds": round(time.monotonic() - self._started_at, 3),
+            **status.counted(self.metrics, self._settings.cache.size),
+        }
 
     def _is_own(self, peer: str, port: int, own: str) -> bool:
         """Whether a connection that was just made leads to this very process, or to Nezha's Service."""

@@ -11,13 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from nezha import units
 
-BUILT = {"http", "s3"}
-"""The dialects that can be served so far; the others are refused by name."""
-
 _ONLY_FOR = {
-    "buckets": ("s3",),
+    "buckets": ("s3", "gcs"),
     "regions": ("s3",),
-    "endpoint": ("s3",),
+    "endpoints": ("s3",),
+    "endpoint": ("s3", "azure"),
     "accounts": ("azure",),
     "honor_no_store": ("s3", "gcs", "azure", "huggingface"),
     "credential_headers": ("http",),
@@ -89,12 +87,18 @@ class CacheSettings(Section):
 class AdmissionSettings(Section):
     """The webhook that points pods at the cache."""
 
+    enabled: bool = True
+    """Whether this process is the webhook, and the one that speaks with the API server; without it only a cache."""
     listen: _Listen = Address("0.0.0.0", 8443)
     """Where the API server sends its reviews, over TLS."""
     address: Annotated[str, BeforeValidator(units.parse_alias_address)] = "auto"
     """What host aliases point at: an IP address, or auto for the ClusterIP of `service`."""
     service: Annotated[str, BeforeValidator(units.parse_service)] = "proxy-cache.nezha"
     """The Service in front of the cache port, as name.namespace."""
+    webhook_service: Annotated[str, BeforeValidator(units.parse_service)] | None = None
+    """The Service by which the API server calls this port, as name.namespace; without it `service`."""
+    cache_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """The HTTP port of `service` where the cache runs in other pods, which are asked whether they are ready."""
     rules_file: _Path = Path("/etc/nezha/hostaliases.yaml")
     """The rules: the `config` key of a mounted ConfigMap, read again when it changes."""
     trust: bool = True
@@ -110,6 +114,8 @@ class TlsSettings(Section):
     Or what cert-manager made, mounted: tls.crt and tls.key of a CA, and in admission/ those of the admission port."""
     secret: Annotated[str, BeforeValidator(units.parse_secret)] | None = None
     """In a cluster only: the Secret that holds the CA, which then counts instead of `directory`."""
+    follow: bool = False
+    """Whether the CA is only read, because another process makes and rotates it; the start waits until it is there."""
     overlap: _Seconds = 30 * 86400.0
     """How long the next CA is trusted before it signs; longer than any pod runs, and no pod notices a rotation."""
 
@@ -131,13 +137,17 @@ class OriginSettings(Section):
     dialect: Literal["s3", "gcs", "azure", "huggingface", "http"]
     """The protocol it speaks; http is any web server."""
     buckets: tuple[_Bucket, ...] = ()
-    """s3: the buckets served, under all their names in `regions` or at `endpoint`; others pass."""
+    """s3, gcs: the buckets served, under all their names (s3: in `regions` or at `endpoint`); others pass."""
     regions: tuple[_Region, ...] = ()
     """s3: the regions whose names of the buckets are served."""
+    endpoints: tuple[Literal["standard", "legacy", "dualstack", "accelerate"], ...] = (
+        "standard", "legacy", "dualstack", "accelerate",
+    )  # fmt: skip
+    """s3: which of the names that Amazon gives a bucket are served and aliased; what is left out bypasses Nezha."""
     endpoint: _Host | None = None
-    """s3: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
+    """s3, azure: a compatible store, as host or host:port; path and virtual-host names are derived from it."""
     accounts: tuple[_Account, ...] = ()
-    """azure: the storage accounts served."""
+    """azure: the storage accounts served; others pass."""
     hosts: tuple[_Host, ...] = Field(default=(), validate_default=True)
     """Names or IP literals served, beside those the dialect derives; a port is matched where one is given."""
     fresh: _Seconds = 0.0
@@ -175,13 +185,6 @@ class OriginSettings(Section):
     idle_timeout: _Timeout = 60.0
     """How long the origin may be silent within a body."""
 
-    @field_validator("dialect")
-    @classmethod
-    def _is_built(cls, value: str) -> str:
-        if value not in BUILT:
-            raise ValueError(f"the dialect {value} is not built yet; built are {', '.join(sorted(BUILT))}")
-        return value
-
     @field_validator(*_ONLY_FOR)
     @classmethod
     def _suits_the_dialect(cls, value: object, info: ValidationInfo) -> object:
@@ -199,6 +202,8 @@ class OriginSettings(Section):
             raise ValueError("is required for the dialect http: name the hosts to serve")
         if dialect == "s3" and not (value or info.data.get("buckets", True) or info.data.get("endpoint", True)):
             raise ValueError("an s3 origin needs buckets, an endpoint or hosts")
+        if dialect == "azure" and not (value or info.data.get("accounts", True) or info.data.get("endpoint", True)):
+            raise ValueError("an azure origin needs accounts, an endpoint or hosts")
         return value
 
 

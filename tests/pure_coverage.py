@@ -33,6 +33,7 @@ PURE = (
     "admission/trust.py",
     "dialects",
     "errors.py",
+    "keytext.py",
     "loading.py",
     "model.py",
     "proxy/board.py",

@@ -14,7 +14,7 @@ import yaml
 
 from tests.rawclient import RawClient
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def document(directory: Path, *origins: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
@@ -89,8 +89,10 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(directory: Path, *origins: Mapping[str, Any], **sections: Any) -> AsyncIterator[Serving]:
-    """Runs it until it is ready; where it has not ended by itself it is killed."""
+async def serving(
+    directory: Path, *origins: Mapping[str, Any], first: str = "ready", **sections: Any
+) -> AsyncIterator[Serving]:
+    """Runs it, given from its event `first` on; where it has not ended by itself it is killed."""
     path = await asyncio.to_thread(written, directory, document(directory, *origins, **sections))
     process = await asyncio.create_subprocess_exec(
         *command("serve", "--config", path), env=clean(None), stdin=asyncio.subprocess.DEVNULL,
@@ -98,7 +100,7 @@ async def serving(directory: Path, *origins: Mapping[str, Any], **sections: Any)
     )  # fmt: skip
     serving = Serving(process)
     try:
-        await serving.event("ready")
+        await serving.event(first)
         yield serving
     finally:
         if process.returncode is None:

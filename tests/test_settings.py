@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from nezha import settings, units
+from nezha import units
 from nezha.loading import load
 from nezha.settings import (
     Address,
@@ -185,19 +185,12 @@ def test_a_wrong_slice_is_not_told_a_second_time_by_the_buffers() -> None:
 # Origins
 
 
-@pytest.mark.parametrize("dialect", ["gcs", "azure", "huggingface"])
-def test_a_dialect_that_is_not_built_is_refused_by_name(dialect: str) -> None:
-    assert origin_problems(f"dialect: {dialect}, accounts: [abc]") == [
-        f"origins[0].dialect: the dialect {dialect} is not built yet; built are http, s3"
-    ]
-
-
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ("buckets: [abc]", "buckets: only for the dialect s3, and this origin's is http"),
+        ("buckets: [abc]", "buckets: only for the dialect s3 or gcs, and this origin's is http"),
         ("regions: [us-east-1]", "regions: only for the dialect s3, and this origin's is http"),
-        ("endpoint: minio", "endpoint: only for the dialect s3, and this origin's is http"),
+        ("endpoint: minio", "endpoint: only for the dialect s3 or azure, and this origin's is http"),
         ("accounts: [abc]", "accounts: only for the dialect azure, and this origin's is http"),
         (
             "honor_no_store: true",
@@ -252,9 +245,28 @@ def test_hosts_may_be_added_to_the_buckets_of_an_s3_origin() -> None:
     assert origin("dialect: s3, buckets: [abc], hosts: [s3.corp]").hosts == ("s3.corp",)
 
 
-def test_accounts_are_for_azure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "BUILT", {"azure"})
+def test_accounts_are_for_azure() -> None:
     assert origin("dialect: azure, accounts: [mydata], honor_no_store: true").accounts == ("mydata",)
+
+
+@pytest.mark.parametrize("fields", ["accounts: [abc]", "endpoint: 'azurite:10000'", "hosts: [blobs.corp]"])
+def test_an_azure_origin_is_known_by_accounts_or_an_endpoint_or_hosts(fields: str) -> None:
+    assert origin(f"dialect: azure, {fields}")
+
+
+def test_an_azure_origin_known_by_nothing_is_refused() -> None:
+    assert origin_problems("dialect: azure") == [
+        "origins[0].hosts: an azure origin needs accounts, an endpoint or hosts"
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["gcs", "huggingface"])
+def test_a_store_of_one_place_needs_nothing_more(dialect: str) -> None:
+    assert origin(f"dialect: {dialect}").hosts == ()
+
+
+def test_buckets_may_be_named_for_gcs() -> None:
+    assert origin("dialect: gcs, buckets: [models]").buckets == ("models",)
 
 
 def test_a_host_with_a_wildcard_is_refused_with_the_reason() -> None:

@@ -84,6 +84,8 @@ def inject(pod: Json, rules: Rules, target: Target) -> Outcome:
             return Untouched(f"it is opted out by {INJECT}")
         case Unknown(name):
             return _passed("unsuitable", name, f"{INJECT} names the rule {name!r}, which is not there")
+        case Rule() if not spec:
+            return Untouched("it has no spec, to which something could be added")
         case Rule():
             return _follow(selected, spec, metadata, target)
         case _:

@@ -54,8 +54,7 @@ class Switch:
 SWITCHES = (
     # gcsfs asks for the bucket's layout over gRPC first, and waits 30 s where that gets no HTTP/2
     Switch("gcs", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"),
-    # Xet's names are not aliased (a client that cannot reach them hangs, without a fallback): without this switch its
-    # bytes would come past the cache
+    # one file is one read that way; with Xet it is many, of pieces that each store's address is asked for first
     Switch("huggingface", "HF_HUB_DISABLE_XET", "1"),
 )
 

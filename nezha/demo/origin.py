@@ -1,6 +1,9 @@
 """The bundled origin: one object over HTTPS, as slow on each connection as a store far away.
 
     python -m nezha.demo.origin --size BYTES --rate BYTES_PER_S --directory CA_DIRECTORY
+    python -m nezha.demo.origin --size BYTES --uplink BYTES_PER_S --plain-port PORT
+
+The second is that of examples/demo in a cluster: HTTP on all addresses, and all connections share one slow line.
 
 It shares no code of HTTP with Nezha, whose answers it is there to check. A thread for each connection: OpenSSL runs
 outside the interpreter's lock, so that sixteen of them fit on two cores beside Nezha and the client.
@@ -11,6 +14,7 @@ import asyncio
 import json
 import re
 import ssl
+import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,19 +30,24 @@ _RANGE = re.compile(r"bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))")
 
 
 class Pace:
-    """A token bucket that begins empty and never holds more than one piece: no burst flatters a short read."""
+    """A token bucket that begins empty and never holds more than one piece: no burst flatters a short read.
+
+    Several threads may share one.
+    """
 
     def __init__(self, rate: int) -> None:
         self.piece_bytes = max(1, min(content.PIECE_BYTES, rate // 10))
         self._rate = rate
         self._due = time.monotonic()
+        self._lock = threading.Lock()
 
     def spend(self, count: int) -> None:
         """Returns when `count` more bytes may go."""
-        now = time.monotonic()
-        self._due = max(self._due, now - self.piece_bytes / self._rate) + count / self._rate
-        if self._due > now:
-            time.sleep(self._due - now)
+        with self._lock:
+            now = time.monotonic()
+            due = self._due = max(self._due, now - self.piece_bytes / self._rate) + count / self._rate
+        if due > now:
+            time.sleep(due - now)
 
 
 def extent(header: str | None, size: int) -> tuple[int, int] | None:
@@ -56,17 +65,29 @@ def extent(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens with TLS; the handshake is left to the connection's thread."""
+    """Listens with TLS, whose handshake is left to the connection's thread, or plain without a context.
+
+    `rate` is that of each connection; without one all share `uplink`.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, size: int, rate: int, context: ssl.SSLContext) -> None:
+    def __init__(self, address: tuple[str, int], size: int, context: ssl.SSLContext | None) -> None:
         self.size = size
-        self.rate = rate
+        self.rate: int | None = None
+        self.uplink: Pace | None = None
         self.etag = f'"{content.digest(size)[:32]}"'
-        super().__init__((ADDRESS, 0), Connection)
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        super().__init__(address, Connection)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def pace(self) -> Pace:
+        """The pace of a new connection."""
+        if self.rate is not None:
+            return Pace(self.rate)
+        assert self.uplink is not None, "one of both is given"
+        return self.uplink
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that leaves is no event; the next one finds out by itself what is wrong here."""
@@ -82,7 +103,7 @@ class Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """The pace is the connection's: a second request earns no second start."""
         super().setup()
-        self._pace = Pace(self.server.rate)
+        self._pace = self.server.pace()
 
     def do_GET(self) -> None:
         """All of it, or the range that is asked for."""
@@ -135,10 +156,19 @@ def main() -> None:
     """Serves until it is ended; one line of JSON on standard output tells the port."""
     parser = argparse.ArgumentParser("nezha.demo.origin")
     parser.add_argument("--size", type=int, required=True)
-    parser.add_argument("--rate", type=int, required=True, help="bytes per second and connection")
-    parser.add_argument("--directory", type=Path, required=True, help="where its own CA goes, as ca.crt")
+    pace = parser.add_mutually_exclusive_group(required=True)
+    pace.add_argument("--rate", type=int, help="bytes per second and connection")
+    pace.add_argument("--uplink", type=int, help="bytes per second of all connections together")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--directory", type=Path, help="HTTPS on loopback: where its own CA goes, as ca.crt")
+    kind.add_argument("--plain-port", type=int, help="HTTP on this port of every address")
     options = parser.parse_args()
-    server = Server(options.size, options.rate, asyncio.run(_context(options.directory)))
+    if options.directory:
+        server = Server((ADDRESS, 0), options.size, asyncio.run(_context(options.directory)))
+    else:
+        server = Server(("", options.plain_port), options.size, None)
+    server.rate = options.rate
+    server.uplink = Pace(options.uplink) if options.uplink else None
     print(json.dumps({"event": "ready", "port": server.server_port}), flush=True)
     server.serve_forever()
 

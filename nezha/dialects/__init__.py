@@ -7,9 +7,10 @@ credential, and what Nezha may add to the request without breaking a signature (
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
-from nezha.model import Key, Request
+from nezha.model import Fields, Key, Request
 from nezha.settings import OriginSettings
 
 
@@ -38,11 +39,21 @@ ANONYMOUS = Credential(Kind.NONE)
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read that may be served from the store. `may_set`: headers that Nezha may add or replace."""
+    """A read that may be served from the store. `may_set`: headers that Nezha may add or replace.
+
+    `plain`: the same read in the words of RFC 9110, where its store has words of its own; `range_name`: how it calls
+    the Range. `unless`: the field, or after `?` the parameter, by which Nezha may ask for any version but a mark's.
+    `mark`: that of the version which the read names; `current`: the key of the object itself, which may hold it too.
+    """
 
     key: Key
     credential: Credential
     may_set: frozenset[str]
+    plain: Request | None = None
+    range_name: str = "Range"
+    unless: str = ""
+    mark: str = ""
+    current: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class Place:
     bucket: str = ""
     buckets: frozenset[str] = frozenset()  # the configured ones; empty: all
     credential_headers: frozenset[str] = frozenset()
+    reached_at: str = ""  # where that is another name than the host's own
 
 
 class Dialect(Protocol):
@@ -77,6 +89,16 @@ class Dialect(Protocol):
     is_object_store: bool
     exchange_fields: frozenset[str]  # of one exchange only: never replayed from the store
     whole_fields: frozenset[str]  # describe the whole object: dropped from a part of it
+    echoed: frozenset[str] = frozenset()  # an answer repeats them from its request
+    part_names: Mapping[str, str] = MappingProxyType({})  # of whole fields: how a part of the object calls them
+
+    def mark(self, fields: Fields) -> str:
+        """What the store tells versions apart by, where that is not the ETag: equal marks, equal bytes; else empty."""
+        return ""
+
+    def unfit(self, fields: Fields) -> str:
+        """Why an answer's bytes are not the object's, so that it passes; empty where they are."""
+        return ""
 
     def places(self, origin: OriginSettings) -> Mapping[str, Place]:
         """Every host name (lower case, with a port where it was given) under which `origin` is reached."""

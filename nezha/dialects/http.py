@@ -7,7 +7,7 @@ says so, where the route names it, or where its name says so itself; the last ki
 import re
 from collections.abc import Mapping
 
-from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Kind, Pass, Place, Read, Write
+from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -27,7 +27,7 @@ _MAY_SET = frozenset({"range", "if-match", "if-none-match", "if-modified-since"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
-class Http:
+class Http(Dialect):
     """The dialect of an origin that is nothing but an HTTP server."""
 
     name = "http"

@@ -5,12 +5,11 @@ is a secret: whoever shows it may read, until it expires. Only what is in Signed
 sign Range where they send one, so that it must go out as it is.
 """
 
-import calendar
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import parse_qsl, unquote_to_bytes
 
-from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Kind, Pass, Place, Read, Write
+from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
+from nezha.dialects.urls import decoded, expiry, is_address, lines, parameters_of, presigned, seconds
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -19,25 +18,37 @@ _HARMLESS_S3 = HARMLESS_HEADERS | frozenset(
     x-amz-content-sha256 x-amz-date x-amz-te x-amz-user-agent x-amzn-trace-id""".split()
 )
 _PRESIGNED_V4 = frozenset(
-    """x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature
-    x-amz-security-token x-amz-region-set""".split()
+    """x-amz-algorithm x-amz-checksum-mode x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders
+    x-amz-signature x-amz-security-token x-amz-region-set""".split()
 )
 _PRESIGNED_V2 = frozenset({"awsaccesskeyid", "signature", "expires", "x-amz-security-token"})
 _READ_PARAMETERS = frozenset({"versionId", "x-id"})  # x-id only names the operation
 _NAMED_WRITES = frozenset({"PUT", "DELETE", "POST"})  # POST: the steps of a multipart upload
+_UNNAMED_WRITES = frozenset({"delete", "renameObject"})  # they change what their bodies or headers name
 _MAY_SET = frozenset({"range", "if-match", "if-none-match"})
 _PER_CALLER = "x-amz-server-side-encryption-customer-"  # SSE-C: the bytes depend on the caller's key
-_AMZ_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _CHECKSUMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "type")
+# The names of Amazon's stores: the one that knows all regions, those of each region, and those of one region only.
+# Each is a store that names buckets in the path, and a suffix of their own names; but accelerated ones are no stores.
 _PUBLIC = "amazonaws.com"
+_CHINA = "amazonaws.com.cn"  # where there is nothing but regions
+_GLOBAL = {"standard": ("s3.amazonaws.com",)}
+_REGIONAL = {"standard": "s3.{}", "legacy": "s3-{}", "dualstack": "s3.dualstack.{}"}
+_SPECIAL = {("legacy", "us-east-1"): ("s3-external-1.amazonaws.com",)}
+_ACCELERATED = {"accelerate": ("s3-accelerate.amazonaws.com", "s3-accelerate.dualstack.amazonaws.com")}
+# What an answer says of its exchange, or only to callers with rights beyond reading the object.
+_OF_THE_CALLER = frozenset(
+    """x-amz-id-2 x-amz-object-lock-legal-hold x-amz-object-lock-mode x-amz-object-lock-retain-until-date
+    x-amz-request-charged x-amz-request-id x-amz-tagging-count""".split()
+)
 
 
-class S3:
+class S3(Dialect):
     """The dialect of S3."""
 
     name = "s3"
     is_object_store = True
-    exchange_fields = frozenset({"date", "server-timing", "x-amz-id-2", "x-amz-request-id", "x-amz-request-charged"})
+    exchange_fields = frozenset({"date", "server-timing", *_OF_THE_CALLER})
     whole_fields = frozenset({"content-md5", *(f"x-amz-checksum-{name}" for name in _CHECKSUMS)})
 
     def places(self, origin: OriginSettings) -> Mapping[str, Place]:
@@ -45,26 +56,31 @@ class S3:
         stores = [origin.endpoint.lower()] if origin.endpoint else _public_stores(origin)
         places = {store: Place(origin.name, "", named) for store in (*stores, *(h.lower() for h in origin.hosts))}
         for store in stores:
-            if _is_address(store):
+            if is_address(store):
                 continue  # an address has no names under it
-            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in origin.buckets}
+            for bucket in origin.buckets:
+                # No certificate is good for the name of a bucket with dots, as a wildcard stands for one label.
+                at = store if "." in bucket else ""
+                places[f"{bucket}.{store}"] = Place(origin.name, bucket, named, reached_at=at)
+        for store in _accelerated(origin):
+            undotted = (bucket for bucket in origin.buckets if "." not in bucket)
+            places |= {f"{bucket}.{store}": Place(origin.name, bucket, named) for bucket in undotted}
         return places
 
     def bucket_of(self, place: Place, request: Request) -> str:
-        return place.bucket or _decoded(request.path.removeprefix("/").partition("/")[0])
+        return place.bucket or decoded(request.path.removeprefix("/").partition("/")[0])
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
         bucket = self.bucket_of(place, request)
         if not bucket or "/" in bucket or (place.buckets and bucket not in place.buckets):
             return Pass("bucket")
         path = request.path.removeprefix("/")
-        name = _decoded(path if place.bucket else path.partition("/")[2])
-        parameters = parse_qsl(request.query, keep_blank_values=True, encoding="latin-1")
+        name = decoded(path if place.bucket else path.partition("/")[2])
+        parameters = parameters_of(request)
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":
                 return Pass("method")
-            is_named = name and request.method in _NAMED_WRITES and "delete" not in dict(parameters)
-            versions = dict.fromkeys(("", *_versions(parameters))) if is_named else ()
+            versions = _written(request, parameters) if name else ()
             keys = tuple(Key(place.route, bucket, name, version) for version in versions)
             return Write(keys, (place.route, bucket))
         if not name:
@@ -81,23 +97,38 @@ class S3:
 
 
 def _public_stores(origin: OriginSettings) -> list[str]:
+    """Amazon's stores, in the order of the settings."""
     if not origin.buckets:
         return []
-    return [f"s3.{_PUBLIC}", *(f"s3.{region}.{_PUBLIC}" for region in origin.regions)]
+    stores: list[str] = []
+    for kind in origin.endpoints:
+        stores += _GLOBAL.get(kind, ())
+        for region in origin.regions if kind in _REGIONAL else ():
+            suffix = _CHINA if region.startswith("cn-") else _PUBLIC
+            stores += [f"{_REGIONAL[kind].format(region)}.{suffix}", *_SPECIAL.get((kind, region), ())]
+    return stores
 
 
-def _is_address(authority: str) -> bool:
-    """Whether it is an IP literal: IPv6 stands in brackets, and no name ends in a label of digits only."""
-    return authority.startswith("[") or authority.partition(":")[0].rpartition(".")[2].isdigit()
+def _accelerated(origin: OriginSettings) -> list[str]:
+    if origin.endpoint:
+        return []
+    return [store for kind in origin.endpoints for store in _ACCELERATED.get(kind, ())]
 
 
 def _versions(parameters: Sequence[tuple[str, str]]) -> list[str]:
     return [value for name, value in parameters if name == "versionId"]
 
 
-def _decoded(text: str) -> str:
-    """The name as the store knows it: percent-decoded once, never normalised, bytes as Latin-1."""
-    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+def _written(request: Request, parameters: Sequence[tuple[str, str]]) -> Iterable[str]:
+    """The versions that a write to an object's URL changes; none where that does not say what it changes.
+
+    A write without a version makes a new one, or in a bucket that keeps none replaces the one called `null`.
+    """
+    if request.method not in _NAMED_WRITES or not _UNNAMED_WRITES.isdisjoint(dict(parameters)):
+        return ()
+    if (request.fields.get("content-type") or "").lower().startswith("multipart/form-data"):
+        return ()  # a browser's form names its object inside
+    return dict.fromkeys(("", "null", *_versions(parameters)))
 
 
 def _may_set(request: Request, credential: Credential) -> frozenset[str]:
@@ -115,54 +146,33 @@ def _credential(request: Request, parameters: Sequence[tuple[str, str]]) -> Cred
     unlisted = sorted(set(request.fields.names()) - _HARMLESS_S3 - {"authorization"})
     authorization = request.fields.get("authorization")
     if authorization is not None:
-        return Pass("parameters") if names else _from_header(request, authorization, _lines(request, unlisted))
+        return Pass("parameters") if names else _from_header(request, authorization, lines(request, unlisted))
     if "x-amz-signature" in names and names <= _PRESIGNED_V4:
         signed = frozenset(values.get("x-amz-signedheaders", "").lower().split(";"))
-        return _presigned(request, signed.union(unlisted), _expiry_v4(values), signed)
+        return presigned(request, signed.union(unlisted), _expiry(values), signed)
     if "signature" in names and names <= _PRESIGNED_V2:
         # Version 2 signs these where they are there, without saying so.
         covered = {name for name in request.fields.names() if name.startswith("x-amz-") or name == "content-type"}
-        return _presigned(request, covered.union(unlisted), _seconds(values.get("expires", "")), frozenset())
+        return presigned(request, covered.union(unlisted), seconds(values.get("expires", "")), frozenset())
     if names:
         return Pass("parameters")
     return Pass("credential") if unlisted else ANONYMOUS
 
 
-def _lines(request: Request, names: Iterable[str]) -> list[str]:
-    return [f"{name}: {request.fields.get(name)}" for name in names]
-
-
-def _presigned(request: Request, covered: Iterable[str], expires_at: float, signed: frozenset[str]) -> Credential:
-    material = "\n".join((request.host, request.target, *_lines(request, sorted(covered))))
-    return Credential(Kind.SECRET, material, expires_at=expires_at, signed=signed)
-
-
 def _from_header(request: Request, authorization: str, unlisted: list[str]) -> Credential | Pass:
-    token = request.fields.get("x-amz-security-token") or ""
     scheme, _, rest = authorization.partition(" ")
     if scheme in {"AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"}:
         match, holder = re.search(r"SignedHeaders=([^,\s]+)", rest), re.search(r"Credential=([^/,\s]+)", rest)
         if match is None or holder is None:
             return Pass("credential")
         signed = frozenset(match[1].lower().split(";"))
-        return Credential(Kind.PROOF, authorization, f"{holder[1]}\n{token}", signed=signed)
+        return Credential(Kind.PROOF, authorization, "\n".join((holder[1], *unlisted)), signed=signed)
     if scheme == "AWS":
-        return Credential(Kind.PROOF, authorization, f"{rest.partition(':')[0]}\n{token}")
+        return Credential(Kind.PROOF, authorization, "\n".join((rest.partition(":")[0], *unlisted)))
     if scheme.lower() == "bearer":
         return Credential(Kind.SECRET, "\n".join((*unlisted, authorization)))
     return Pass("credential")
 
 
-def _expiry_v4(parameters: Mapping[str, str]) -> float:
-    """When a presigned URL ends, in seconds since the epoch; 0 (long ago) where it does not say."""
-    match, lasts = _AMZ_DATE.fullmatch(parameters.get("x-amz-date", "")), _seconds(parameters.get("x-amz-expires", ""))
-    if match is None or not lasts:
-        return 0.0
-    try:
-        return calendar.timegm(tuple(int(group) for group in match.groups())) + lasts
-    except ValueError:  # a month 13
-        return 0.0
-
-
-def _seconds(digits: str) -> float:
-    return float(digits) if digits.isascii() and digits.isdigit() else 0.0
+def _expiry(parameters: Mapping[str, str]) -> float:
+    return expiry(parameters.get("x-amz-date", ""), parameters.get("x-amz-expires", ""))

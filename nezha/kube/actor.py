@@ -23,6 +23,7 @@ from nezha.kube.keeping import Keeper
 from nezha.kube.lease import RENEW_SECONDS, Lease
 from nezha.kube.notices import Notices
 from nezha.kube.publication import Publication
+from nezha.kube.remote import RemoteCache
 from nezha.kube.service import ServiceAddresses
 from nezha.kube.trust import Distribution
 from nezha.settings import AdmissionSettings
@@ -56,6 +57,7 @@ class Cluster:
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(self._client, namespace, identity, self.wake)
         self._service = ServiceAddresses(self._client, namespace, name, self.wake)
+        self._remote = RemoteCache(self.addresses, settings.cache_port) if settings.cache_port else None
         self._caller = Caller(self._client, lambda: self._published().webhook, self.wake)
         self._notices = Notices(self._client, identity)
         self._distribution: Distribution | None = None
@@ -86,6 +88,10 @@ class Cluster:
         """Whether this replica writes for all."""
         return self._lease.is_leader
 
+    def is_cache_ready(self) -> bool:
+        """Whether the cache is, as far as this process does not know it by itself."""
+        return self._remote is None or self._remote.problem is None
+
     def problems(self) -> dict[str, str]:
         """What is not in order, by part; none of it keeps the cache from serving."""
         mirrors = self._distribution.mirrors if self._distribution else ()
@@ -94,6 +100,7 @@ class Cluster:
             "trust bundle": self._undecided or self._spread.problem or _first(each.problem for each in mirrors),
             "webhook configuration": self._calls.problem or self._caller.mirror.problem,
             "lease": self._election.problem,
+            "cache": self._remote and self._remote.problem,
         }
         return {part: problem for part, problem in found.items() if problem}
 
@@ -122,6 +129,8 @@ class Cluster:
         self._start(self._notices.run(), "events")
         if self._settings.address == "auto":
             self._start(self._service.mirror.run(), "service")
+        if self._remote is not None:
+            self._start(self._remote.run(), "cache")
         if self._settings.trust:
             self._start(self._begin_distribution(), "trust")
         else:

@@ -87,9 +87,9 @@ class Client:
         """One page of a list without specs and data: nothing is read that need not be."""
         return await self._call(_Request("GET", path, query, accept=_METADATA))
 
-    async def create(self, path: str, body: Object) -> Object:
+    async def create(self, path: str, body: Object, query: Mapping[str, str | int] | None = None) -> Object:
         """Makes an object in the collection `path`; 409 where its name is taken."""
-        return await self._call(_Request("POST", path, body=body))
+        return await self._call(_Request("POST", path, query, body))
 
     async def replace(self, path: str, body: Object) -> Object:
         """Replaces an object; 409 where it is no longer the version that `body` names."""

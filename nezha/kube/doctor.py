@@ -114,7 +114,7 @@ def _seen(what: str, found: Object | ClusterError, look: Callable[[Object], Find
     if not isinstance(found, ClusterError):
         return look(found)
     if found.code == 404:
-        return wrong(what, "is missing", "apply the manifests (deploy/) or the chart")
+        return wrong(what, "is missing", "install the chart, or upgrade it")
     return unknown(what, str(found))
 
 

@@ -22,7 +22,7 @@ def look_here(hosts: Collection[str], addresses: Collection[str]) -> Iterator[Fi
     if not addresses:
         yield unknown("this machine", "Nezha's address is not known here", "give it by --address")
         return
-    yield from _nezha(next(iter(addresses)))
+    yield from about_nezha(next(iter(addresses)))
     for host in hosts:
         redirect = _redirect(host, addresses)
         yield redirect
@@ -71,7 +71,7 @@ _REMEDIES = {
 }
 
 
-def _nezha(address: str) -> Iterator[Finding]:
+def about_nezha(address: str) -> Iterator[Finding]:
     """Whether Nezha answers, what it says of itself, and how its clock compares."""
     try:
         said, sent = _ask(address, "/readyz?verbose"), _ask(address, "/healthz")
@@ -81,7 +81,8 @@ def _nezha(address: str) -> Iterator[Finding]:
         return
     troubles = [line[2:].strip() for line in said.body.splitlines() if line.startswith(("--", "no "))]
     yield from (
-        wrong("Nezha", trouble, "its log says more: kubectl -n nezha logs deployment/nezha") for trouble in troubles
+        wrong("Nezha", trouble, "its log says more: kubectl -n nezha logs -l app.kubernetes.io/name=nezha")
+        for trouble in troubles
     )
     if not troubles:
         yield ok("Nezha", "is ready and has nothing to complain of")

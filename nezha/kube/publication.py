@@ -45,9 +45,10 @@ class Published:
         """The publication of the moment."""
         held = self._certificates
         own = held.admission_authority
-        source = held.pods.rotation, own.rotation if own else held.admission.trust
+        mounted = held.admission.trust if held.admission and not own else b""
+        source = held.pods.rotation, own.rotation if own else mounted
         if self._made is None or self._made[0] != source:
-            webhook = pem(own.rotation.published) if own else held.admission.trust
+            webhook = pem(own.rotation.published) if own else mounted
             signing = pem([held.pods.rotation.signing.certificate])
             self._made = source, Publication(held.bundle().decode(), signing.decode(), webhook.decode())
         return self._made[1]

@@ -1,6 +1,6 @@
 """A Secret as the shelf of the CAs, so that replicas share them. Optimistic: whoever is late gets Conflict.
 
-The Secret is made by the manifests, empty: Nezha needs no right to create Secrets.
+The Secret is made by the chart, empty: Nezha needs no right to create Secrets.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class SecretShelf:
 
 
 _REMEDIES = {
-    404: "; make an empty Secret of this name, as the manifests do",
+    404: "; make an empty Secret of this name, as the chart does",
     403: "; let Nezha's service account get and update this Secret",
 }
 

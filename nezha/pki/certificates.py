@@ -5,14 +5,17 @@ Nothing here ends a connection: a rotation, whoever begins it, is noticed within
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from nezha import log
+from nezha.errors import SettingsError
 from nezha.metrics import Metrics
 from nezha.pki import mounted
 from nezha.pki.admission import Admission, MountedCertificate, OwnCertificate
 from nezha.pki.bundle import pem, public_roots
-from nezha.pki.keeper import ADMISSION, PODS, Keeper
+from nezha.pki.keeper import ADMISSION, PODS, Keeper, Kept
 from nezha.pki.live import Live
 from nezha.pki.record import Names
 from nezha.pki.shelf import Shelf
@@ -21,6 +24,8 @@ from nezha.settings import Settings
 LOOK_SECONDS = 1.0
 SECRET_LOOK_SECONDS = 5.0
 """Where each look is two requests to the API server."""
+FOLLOW_SECONDS = 240.0
+"""How long a start waits for a CA that another process makes: the kubelet may take a minute to bring a Secret."""
 
 
 def keepers(settings: Settings, hosts: Collection[str], shelf: Shelf) -> dict[str, Keeper | None]:
@@ -40,7 +45,8 @@ def admission_keeper(settings: Settings, shelf: Shelf) -> Keeper | None:
     """The keeper of the admission port's CA; None where its certificate is mounted."""
     if mounted.is_admission(settings.tls.directory):
         return None
-    return Keeper(shelf, service_names(settings.admission.service), settings.tls.overlap, ADMISSION)
+    called = settings.admission.webhook_service or settings.admission.service
+    return Keeper(shelf, service_names(called), settings.tls.overlap, ADMISSION)
 
 
 def service_names(service: str) -> list[str]:
@@ -52,12 +58,15 @@ def service_names(service: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The public roots (PEM), the pods' CA, and the admission port's certificate with its CA (None: it is mounted)."""
+    """The public roots (PEM), the pods' CA, and the admission port's certificate with its CA (None: it is mounted).
+
+    Without an admission port both are None.
+    """
 
     roots: bytes
     pods: Live
-    admission: Admission
-    admission_authority: Live | None
+    admission: Admission | None = None
+    admission_authority: Live | None = None
 
     def published(self) -> bytes:
         """Every CA that pods have to trust, PEM; the signing one first."""
@@ -72,7 +81,8 @@ class Certificates:
         await self.pods.look()
         if self.admission_authority is not None:
             await self.admission_authority.look()
-        await self.admission.look()
+        if self.admission is not None:
+            await self.admission.look()
 
     async def keep(self, seconds: float) -> None:
         """Looks for ever, that often."""
@@ -85,7 +95,8 @@ class Certificates:
         expiry = "certificate_expiry_timestamp_seconds"
         metrics.watch(expiry, lambda: self.pods.rotation.signing.expires_at, "ca")
         metrics.watch(expiry, self._next_expires_at, "next-ca")
-        metrics.watch(expiry, lambda: self.admission.expires_at, "admission")
+        if (admission := self.admission) is not None:
+            metrics.watch(expiry, lambda: admission.expires_at, "admission")
 
     def _next_expires_at(self) -> float:
         waiting = self.pods.rotation.next
@@ -100,12 +111,27 @@ def open_certificates(
     `leads`: whether this replica is the one that lets time pass for all.
     """
     pods = pods_keeper(settings, hosts, shelf)
-    live = Live(pods, pods.open(), leads)
-    own = admission_keeper(settings, shelf)
+    live = Live(pods, _followed(pods), lambda: False) if settings.tls.follow else Live(pods, pods.open(), leads)
     roots = public_roots()
+    if not settings.admission.enabled:
+        return Certificates(roots, live)
+    own = admission_keeper(settings, shelf)
     if own is None:
         return Certificates(
             roots, live, Admission(MountedCertificate(settings.tls.directory / mounted.ADMISSION)), None
         )
     authority = Live(own, own.open(), leads)
     return Certificates(roots, live, Admission(OwnCertificate(authority, own.hosts)), authority)
+
+
+def _followed(keeper: Keeper) -> Kept:
+    """The CA of another process, once it is there. Raises SettingsError where that takes too long."""
+    deadline = time.monotonic() + FOLLOW_SECONDS
+    while True:
+        try:
+            return keeper.find()
+        except SettingsError as error:
+            if time.monotonic() >= deadline:
+                raise
+            log.event("waiting_for_ca", message=str(error))
+        time.sleep(LOOK_SECONDS)

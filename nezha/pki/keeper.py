@@ -61,6 +61,14 @@ class Keeper:
         shelved = self.shelf.load(self._names.all)
         return Kept(self._there(self._record.decode(shelved.files, self.hosts, self.now())), shelved.version)
 
+    def find(self) -> Kept:
+        """The CA as another process keeps it for this one. Raises SettingsError, also while it is not for `hosts`."""
+        kept = self.read()
+        if mapped(kept.rotation, lambda authority: limit(authority, self.hosts, self.now())) != kept.rotation:
+            place = self.shelf.place(self._names.certificate)
+            raise SettingsError(f"{place}: is for other hosts: start the process that keeps it with the same origins")
+        return kept
+
     def look(self, known: Kept, *, may_write: bool) -> Kept:
         """What has become of `known`, which is returned as it is where nothing has.
 

@@ -5,7 +5,7 @@ validator releases that version, a 200 or 206 of the same version counts as 304,
 the caller the leader of that. Everything else is the caller's answer, and releases nothing.
 """
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nezha.dialects import Kind
@@ -16,9 +16,10 @@ from nezha.proxy.grants import Grants
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import freshened, is_same_version
+from nezha.semantics.decision import forbids_storing, freshened, is_same_version
 from nezha.semantics.freshness import may_outlive, time_left
 from nezha.semantics.headers import end_to_end
+from nezha.semantics.keys import matches
 from nezha.semantics.ranges import Span
 from nezha.semantics.validators import is_strong, same_strong
 from nezha.store.hot import Stored
@@ -73,10 +74,11 @@ class Changed:
 class Authorizer:
     """Asks and remembers."""
 
-    def __init__(self, grants: Grants, origins: Origins, store: Store) -> None:
+    def __init__(self, grants: Grants, origins: Origins, store: Store, now: Callable[[], float]) -> None:
         self._grants = grants
         self._origins = origins
         self._store = store
+        self._now = now
 
     async def permit(
         self, ask: Ask, stored: Stored, extent: Extent | None, interim: Interim, *, is_fresh: bool
@@ -85,37 +87,39 @@ class Authorizer:
 
         `interim` gets the 1xx heads before that. Raises OriginError. The caller holds a lease on `stored`.
         """
-        if is_fresh and (granted := self.granted(ask, stored, extent, time.time())) is not None:
+        if is_fresh and (granted := self.granted(ask, stored, extent)) is not None:
             return granted
         try:
             outcome = await self._ask(ask, stored, interim)
         except OriginError:
-            if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+            if (granted := self._in_outage(ask, stored, extent)) is None:
                 raise
             return granted
         if not isinstance(outcome, Refused) or outcome.answer.head.status < 500:
             return outcome
-        if (granted := self._in_outage(ask, stored, extent, time.time())) is None:
+        if (granted := self._in_outage(ask, stored, extent)) is None:
             return outcome
         outcome.answer.abandon()
         return granted
 
-    def granted(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def granted(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission that needs no asking: an open answer on plain HTTP while it is fresh, or a live grant."""
-        entry, credential = stored.entry, ask.read.credential
+        entry, credential, now = stored.entry, ask.read.credential, self._now()
         if self._is_open(ask, entry) and time_left(entry, ask.route.freshness, now) > 0:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.requested_at <= self._store.epoch((ask.read.key.route, ask.read.key.bucket)):
+        if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))
         return None
 
-    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None, now: float) -> Granted | None:
+    def _in_outage(self, ask: Ask, stored: Stored, extent: Extent | None) -> Granted | None:
         """A permission while the origin cannot be asked: a grant that the route lets outlive itself."""
-        entry, more = stored.entry, ask.route.grant_in_outage
+        entry, more, now = stored.entry, ask.route.grant_in_outage, self._now()
+        if not matches(entry.vary, ask.request.fields):
+            return None  # another variant is this one's stand-in only by the origin's word (RFC 9111 4.1)
         left = time_left(entry, ask.route.freshness, now)
         if left + ask.route.freshness.grace <= 0 or not (left > 0 or may_outlive(entry.fields, ask.route.freshness)):
             return None
@@ -130,36 +134,37 @@ class Authorizer:
 
         The lease on `stored` was taken before: a change meanwhile does no harm to what a 304 releases.
         """
-        requested_at = time.time()
+        requested_at = self._now()
         entry = stored.entry
-        more = self._condition(ask, entry)
-        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more), interim)
-        status = answer.head.status
+        more, query = self._condition(ask, entry)
+        answer = await self._origins.fetch(ask.route, ask.request.method, ask.head(more, query), interim)
+        status, mark = answer.head.status, ask.route.dialect.mark(answer.head.fields)
         if status == 304:
-            if not more and not self._speaks_of(ask, answer, entry):
+            if not (more or query) and not self._speaks_of(ask, answer, entry):
                 return Refused(answer)
             named, etag = answer.head.fields.get("etag"), entry.fields.get("etag")
-            if is_strong(named) and is_strong(etag) and named != etag:
+            is_other = is_strong(named) and is_strong(etag) and named != etag
+            if is_other or (mark and entry.mark and mark != entry.mark):
                 raise OriginMismatch(f"origin {ask.route.name}: a 304 that names another version")
-            self._freshen(stored, answer, requested_at)
+            await self._freshen(ask, stored, answer, requested_at)
             return Granted(self.by_answer(ask, stored, answer), 304)
         if status not in {200, 206}:
             if status in {404, 410} and self._is_open(ask, entry):
                 await self._store.remove(entry.key)  # what was open to everybody is gone for everybody
             return Refused(answer)
-        if not is_same_version(entry, answer.head.fields):
+        if not is_same_version(entry, answer.head.fields, mark):
             return Changed(answer, requested_at)
-        self._freshen(stored, answer, requested_at)
+        await self._freshen(ask, stored, answer, requested_at)
         permission = self.by_answer(ask, stored, answer)
         await answer.drain(_DRAINED_BYTES)
         return Granted(permission, status)
 
     def by_answer(self, ask: Ask, stored: Stored, answer: Answer) -> Permission:
         """The permission that a 200, 206 or 304 to the caller's own request gives, remembered where it may be."""
-        entry, now = stored.entry, time.time()
+        entry, now = stored.entry, self._now()
         extent = self._signed_extent(ask, entry.size)
         if (until := self._until(ask, entry, now)) > now:
-            self._grants.record(self._holder(ask), entry.version, ask.request.method, extent, until)
+            self._grants.record(self._holder(ask), entry, ask.request.method, extent, until)
         return Permission(entry.version, extent)
 
     def _until(self, ask: Ask, entry: Entry, now: float) -> float:
@@ -192,15 +197,18 @@ class Authorizer:
         is_plain = not ask.route.dialect.is_object_store and ask.read.credential.kind is Kind.NONE
         return is_plain and entry.is_open
 
-    def _condition(self, ask: Ask, entry: Entry) -> dict[str, str]:
-        """The stored validator, where the caller's request has room for it."""
+    def _condition(self, ask: Ask, entry: Entry) -> tuple[dict[str, str], str]:
+        """The stored validator as a field, or as a parameter, where the caller's request has room for it."""
         etag, modified = entry.fields.get("etag"), entry.fields.get("last-modified")
-        may_set = ask.read.may_set
+        may_set, unless = ask.read.may_set, ask.read.unless
+        if entry.mark and unless:
+            is_parameter = unless.startswith("?")
+            return ({}, f"{unless[1:]}={entry.mark}") if is_parameter else ({unless: entry.mark}, "")
         if etag is not None:
-            return {"If-None-Match": etag} if "if-none-match" in may_set else {}
+            return ({"If-None-Match": etag} if "if-none-match" in may_set else {}), ""
         if modified is not None and "if-modified-since" in may_set and "if-modified-since" not in ask.request.fields:
-            return {"If-Modified-Since": modified}
-        return {}
+            return {"If-Modified-Since": modified}, ""
+        return {}, ""
 
     def _speaks_of(self, ask: Ask, answer: Answer, entry: Entry) -> bool:
         """Whether a 304 to the caller's own condition is about the stored version."""
@@ -210,12 +218,21 @@ class Authorizer:
             return same_strong(named, etag)
         return etag is not None and (ask.request.fields.get("if-none-match") or "").strip() == etag
 
-    def _freshen(self, stored: Stored, answer: Answer, requested_at: float) -> None:
+    async def _freshen(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> None:
+        if ask.is_aside:
+            return
         update = end_to_end(answer.head.fields).without({"content-range", "content-length"})
+        if answer.head.status != 200:
+            update = update.without(ask.route.dialect.whole_fields)  # they may be a part's
         entry = replace(
             stored.entry,
             fields=freshened(stored.entry.fields, update),
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
+            # What a credential was told is not told to everybody (RFC 9111 3.5), though everybody was told it before.
+            is_open=ask.read.credential.kind is Kind.NONE,
         )
         self._store.freshen(stored, entry)
+        route = ask.route
+        if forbids_storing(entry.fields, route.freshness, honors_no_store=route.honors_no_store) and stored.is_current:
+            await self._store.remove(entry.key)  # it was allowed to be stored, and is no more

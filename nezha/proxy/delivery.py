@@ -1,11 +1,11 @@
 """From a version to its client: Nezha's own head, then bytes from memory, files, or the running fill."""
 
 import asyncio
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from nezha.errors import ExtentCorrupt, NezhaError, OriginError
+from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
 from nezha.model import Extent, Fields
 from nezha.proxy.authorize import Permission
@@ -54,10 +54,11 @@ class Course:
 class Delivery:
     """Sends stored versions."""
 
-    def __init__(self, store: Store, fetcher: Fetcher, metrics: Metrics) -> None:
+    def __init__(self, store: Store, fetcher: Fetcher, metrics: Metrics, now: Callable[[], float]) -> None:
         self._store = store
         self._fetcher = fetcher
         self._metrics = metrics
+        self._now = now
 
     async def deliver(self, exchange: Exchange, ask: Ask, course: Course) -> None:
         """Answers a request from a version. Raises Cut, ConnectionError.
@@ -91,16 +92,16 @@ class Delivery:
             dropped |= dialect.whole_fields
         if selection.status in {304, 412, 416}:
             dropped |= _NOT_MODIFIED_DROPS if selection.status != 304 else _NOT_MODIFIED_DROPS - {"last-modified"}
-        items = list(entry.fields.without(dropped))
+        items = [*_named(entry.fields.without(dropped), ask, selection), *_echoed(ask, course)]
         if dialect.is_object_store or "date" not in entry.fields:
-            items.append(("Date", formatdate(usegmt=True)))
+            items.append(("Date", formatdate(self._now(), usegmt=True)))
         if selection.status == 206 and selection.extent is not None:
             start, stop = selection.extent
             items.append(("Content-Range", f"bytes {start}-{stop - 1}/{entry.size}"))
         elif selection.status == 416:
             items.append(("Content-Range", f"bytes */{entry.size}"))
         if course.source == "cache":
-            items.append(("Age", str(int(age(entry, time.time())))))
+            items.append(("Age", str(int(age(entry, self._now())))))
         items += [*course.own, ("Cache-Status", course.cache_status)]
         return Fields(items)
 
@@ -112,11 +113,13 @@ class Delivery:
                 if not await self._step(exchange, course, reader):
                     return
                 resumes = 0
+            except OriginMismatch as error:
+                raise Cut("checksum") from error
             except Stranded as stranded:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader)
+                await self._resume(ask, course, reader, stranded.position)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -143,9 +146,8 @@ class Delivery:
             self._store.drop_extent(course.stored, extent)
             return
         offset = reader.position - extent.extent.start
-        stop = (
-            extent.extent.length if reader.stop is None else min(extent.extent.stop, reader.stop) - extent.extent.start
-        )
+        limit = extent.extent.stop if reader.limit is None else reader.limit
+        stop = min(extent.extent.stop, limit) - extent.extent.start
         await exchange.write(data[offset:stop])
         reader.move(stop - offset)
 
@@ -169,20 +171,36 @@ class Delivery:
     def _piece(self, stored: Stored, extent: StoredExtent, reader: Reader) -> Piece:
         start, stop = extent.extent
         first = max(0, reader.position - start)
-        last = min(stop, reader.stop) - start if reader.stop is not None else stop - start
+        last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader) -> None:
-        """Fetches the reader's next gap. Raises Cut where the version cannot be had any more."""
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
+        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
         stop = reader.stop
         if stop is None:
             raise Cut("origin")
-        after = course.stored.next_start(reader.position)
-        gap = Extent(reader.position, stop if after is None else min(stop, after))
+        after = course.stored.next_start(position)
+        gap = Extent(position, stop if after is None else min(stop, after))
         try:
             reader.attach(await self._fetcher.resume(ask, course.stored, gap))
         except OriginError as error:
             raise Cut("origin") from error
+
+
+def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:
+    """The fields under the names that they bear in a part of the object, or in the whole of it."""
+    names = ask.route.dialect.part_names
+    if selection.status != 206:
+        names = {there: here for here, there in names.items()}
+    return [(names.get(name.lower(), name), value) for name, value in fields]
+
+
+def _echoed(ask: Ask, course: Course) -> list[tuple[str, str]]:
+    """What an answer repeats of its request; a leader has it from the origin."""
+    if course.source != "cache":
+        return []
+    names = ask.route.dialect.echoed
+    return [(name, value) for name, value in ask.request.fields if name.lower() in names]
 
 
 def _run(extents: list[StoredExtent]) -> list[StoredExtent]:

@@ -7,29 +7,45 @@ ask         a further lane's slice, with the credential of somebody who takes pa
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
+from nezha import log
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
-from nezha.model import Entry, Extent, Fields
+from nezha.model import Entry, Extent, Fields, Head
 from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
+from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import Context, Fail, Forward, Freshen, Store, freshened, is_same_version, on_response
+from nezha.proxy.whole import Whole
+from nezha.semantics.checksums import stated
+from nezha.semantics.decision import (
+    Context,
+    Fail,
+    Forward,
+    Freshen,
+    Store,
+    freshened,
+    is_completable,
+    is_same_version,
+    on_response,
+)
 from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
-from nezha.semantics.validators import same_strong
 from nezha.store import store as storage
 from nezha.store.hot import Stored
+
+_DOUBT_SECONDS = 60.0
+_DOUBTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +70,15 @@ class Answered:
 class Fetcher:
     """What leaders do."""
 
-    def __init__(self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer) -> None:
+    def __init__(
+        self, origins: Origins, store: storage.Store, fills: Fills, authorizer: Authorizer, now: Callable[[], float]
+    ) -> None:
         self._origins = origins
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
+        self._doubtful: dict[tuple[str, str | None], float] = {}  # until when, by key and ETag
+        self._now = now
 
     async def lead(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], interim: Interim
@@ -68,7 +88,7 @@ class Fetcher:
         It runs in a task of its own: a client that leaves does not take the head from those who wait for it. So
         `interim`, which gets the 1xx heads that come before, must neither wait nor fail.
         """
-        lead = self._fills.lead(str(ask.read.key), ask.span or WHOLE)
+        lead = self._fills.lead(str(ask.key), ask.span or WHOLE)
         task = self._fills.own(self._lead(ask, stored, gaps, lead, interim))
         try:
             return await asyncio.shield(task)
@@ -82,12 +102,12 @@ class Fetcher:
         try:
             return await self._ask_as_leader(ask, stored, gaps, lead, interim)
         finally:
-            self._fills.end(str(ask.read.key), lead)
+            self._fills.end(str(ask.key), lead)
 
     async def _ask_as_leader(
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
-        requested_at = time.time()
+        requested_at = self._now()
         etag = stored.entry.fields.get("etag") if stored is not None else None
         more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
@@ -97,11 +117,16 @@ class Fetcher:
             more = {}
             answer = await self._origins.fetch(ask.route, "GET", ask.head(), interim)
         asked = Span(*gaps[0]) if more else ask.span
-        return await self.take(ask, answer, asked, requested_at, lead)
+        outcome = await self.take(ask, answer, asked, requested_at, lead)
+        if more and isinstance(outcome, Answered) and answer.head.status in {206, 416}:
+            # It is about the gap, which the client did not ask for, and is not stored: it is nobody's.
+            answer.abandon()
+            return await self._ask_as_leader(ask, None, (), lead, interim)
+        return outcome
 
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
-        key = str(ask.read.key)
+        key = str(ask.key)
         lead = self._fills.lead(key, ask.span or WHOLE)
         try:
             return await self.take(ask, answer, ask.span, requested_at, lead)
@@ -112,7 +137,7 @@ class Fetcher:
         self, ask: Ask, answer: Answer, asked: Span | None, requested_at: float, lead: Lead
     ) -> Filling | Answered:
         """Decides on an answer to a GET, and starts what follows. Raises OriginMismatch."""
-        context = self._context(ask, asked, requested_at)
+        context = self._context(ask, answer.head.fields, asked, requested_at)
         match on_response(answer.head, answer.framing, answer.length, context):
             case Fail(reason):
                 answer.abandon()
@@ -122,12 +147,14 @@ class Fetcher:
                 return Answered(answer, reason)
             case Freshen():
                 return Answered(answer, "not-modified")
+            case Store() as decision if self._is_doubtful(ask, decision):
+                return Answered(answer, "checksum")
             case Store() as decision:
                 stored = None if lead.is_outdated else await self._version(ask, decision, context)
                 if stored is None or lead.is_outdated:
-                    await self._store.remove(str(ask.read.key))
+                    await self._store.remove(str(ask.key))
                     return Answered(answer, "invalidated")
-                fill = self._fills.start(stored, decision.size, answer, decision.extent)
+                fill = self._start(ask, stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
                 # From here on others find the fill.
                 lead.settle()
@@ -138,7 +165,11 @@ class Fetcher:
             case unreachable:
                 assert_never(unreachable)
 
-    def _context(self, ask: Ask, asked: Span | None, requested_at: float) -> Context:
+    def _is_doubtful(self, ask: Ask, decision: Store) -> bool:
+        named = str(ask.key), decision.fields.get("etag")
+        return self._now() < self._doubtful.get(named, 0.0)
+
+    def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
         is_anonymous = ask.read.credential.kind is Kind.NONE
         return Context(
@@ -149,14 +180,18 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
+            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
-            answered_at=time.time(),
+            answered_at=self._now(),
+            mark=route.dialect.mark(fields),
+            unfit=route.dialect.unfit(fields),
         )
 
     async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
+        ask = await placed(ask, self._store)  # what it was read aside of may be another version by now
         entry = Entry(
-            key=str(ask.read.key),
+            key=str(ask.key),
             version=uuid.uuid4().hex,
             status=decision.status,
             fields=decision.fields,
@@ -165,14 +200,12 @@ class Fetcher:
             answered_at=context.answered_at,
             is_open=not context.shows_credential,
             vary=vary_of(decision.fields, ask.request.fields),
+            mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
-        if stored.entry.version != entry.version:
-            fields = freshened(stored.entry.fields, entry.fields)
-            self._store.freshen(
-                stored,
-                replace(stored.entry, fields=fields, requested_at=entry.requested_at, answered_at=entry.answered_at),
-            )
+        if stored.entry.version != entry.version and not ask.is_aside:
+            kept = replace(entry, version=stored.entry.version, size=stored.entry.size, vary=stored.entry.vary)
+            self._store.freshen(stored, replace(kept, fields=freshened(stored.entry.fields, entry.fields)))
         return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
@@ -181,7 +214,7 @@ class Fetcher:
         The same version or nothing: a response is never spliced.
         """
         etag = stored.entry.fields.get("etag")
-        if not same_strong(etag, etag):
+        if not is_completable(stored.entry):
             raise OriginMismatch("a version without a strong validator is not completed by a second request")
         more = ask.part(extent, etag) if ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
@@ -189,11 +222,34 @@ class Fetcher:
         span = parse_content_range(head.fields.get("content-range")) if head.status == 206 else None
         whole = Extent(0, stored.entry.size) if head.status == 200 and answer.length == stored.entry.size else None
         found = span.extent if span is not None and answer.length == span.extent.length else whole
-        if found is None or not is_same_version(stored.entry, head.fields) or found.start > extent.start:
+        if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
-        return self._fills.start(stored, stored.entry.size, answer, found)
+        return self._start(ask, stored, stored.entry.size, answer, found)
+
+    def _start(self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
+        """A fill with an answer for a lane. On an object store it is checked as a whole, where that is possible."""
+        fill = self._fills.start(stored, size, answer, extent)
+        checksum = stated(stored.entry.fields) if ask.route.dialect.is_object_store else None
+        if fill.whole is None and size is not None and checksum is not None:
+            fill.whole = Whole(checksum, stored, size, partial(self._differs, stored))
+        return fill
+
+    def _differs(self, stored: Stored) -> None:
+        """An object does not agree with the checksum that its origin states of it: it is dropped.
+
+        For a while its answers pass, so that clients judge for themselves: it may be the checksum that is wrong.
+        """
+        named = stored.entry.key, stored.entry.fields.get("etag")
+        log.warn("checksum_differs", key=log.masked(named[0]), etag=named[1])
+        self._store.reject(stored)
+        self._doubtful[named] = self._now() + _DOUBT_SECONDS
+        if len(self._doubtful) > _DOUBTS_MAX:
+            del self._doubtful[next(iter(self._doubtful))]
+
+    def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
+        return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))
 
     @contextmanager
     def taking_part(self, ask: Ask, fill: Fill | None) -> Iterator[None]:
@@ -226,7 +282,7 @@ class Fetcher:
                 continue
             span = parse_content_range(head.fields.get("content-range"))
             is_slice = head.status == 206 and span is not None and span.extent == extent and span.size == fill.size
-            if is_slice and answer.length == extent.length and is_same_version(fill.stored.entry, head.fields):
+            if is_slice and answer.length == extent.length and self._is_of(ask, fill.stored.entry, head):
                 fill.is_parallel = True
                 return answer
             answer.abandon()

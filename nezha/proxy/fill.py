@@ -12,15 +12,18 @@ until no reader needs it. A fill belongs to the store: readers come and go.
 
 import asyncio
 from dataclasses import replace
-from typing import Protocol
+from typing import Any
 
 from nezha.errors import OriginError, StoreError
 from nezha.model import Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
+from nezha.proxy.followers import Follower, Followers
 from nezha.proxy.outgoing import Ask
-from nezha.proxy.slices import UNKNOWN, Slice, SliceMap
-from nezha.semantics.validators import is_strong
+from nezha.proxy.roles import Ranger
+from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
+from nezha.proxy.whole import Verdict, Whole
+from nezha.semantics.decision import is_completable
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
@@ -30,22 +33,6 @@ _YIELD_SECONDS = 0.5  # how long lane 0 waits for the head of a range lane's ans
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
 
 
-class Ranger(Protocol):
-    """Asks the origin for a slice with the credential of somebody who takes part in the fill."""
-
-    async def ask(self, fill: "Fill", extent: Extent) -> Answer | None:
-        """A verified 206 for exactly `extent` of the fill's version; None where parallelism has ended."""
-
-
-class Follower(Protocol):
-    """Somebody who reads from a fill."""
-
-    position: int
-
-    def needs(self, extent: Extent) -> bool:
-        """Whether bytes of `extent` are still ahead of it."""
-
-
 class Fill:
     """One version being fetched. `size` is None until a body of unknown length has ended."""
 
@@ -53,14 +40,16 @@ class Fill:
         self.stored = stored
         self.size = size
         # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
-        self.is_partial_usable = size is not None and is_strong(stored.entry.fields.get("etag"))
+        self.is_partial_usable = size is not None and is_completable(stored.entry)
         self.may_complete = not self.is_partial_usable  # and becomes visible at its end
         self.may_store = True
         self.is_parallel = False  # a range lane has delivered a verified 206
         self.is_serial = False  # a range lane was refused: no more of them
+        self.is_stopped = False  # it goes on for those who read it, and for nobody else
         self.is_broken = False  # lane 0 ended before its last byte
         self.ranger: Ranger | None = None  # of further lanes, once they were found worth it
         self.is_over = False
+        self.whole: Whole | None = None  # where the origin has stated a checksum of it
         self.received_bytes = 0
         self.max_bytes = UNKNOWN
         self.slices = SliceMap(stored, buffers.slice_bytes)
@@ -68,11 +57,10 @@ class Fill:
         self._store = store
         self._buffers = buffers
         self._tasks = tasks
-        self._readers: set[Follower] = set()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._lanes = 0
-        self._rangers = 0
-        self._writes = 0
+        self._followers = Followers()
+        self._bell = Bell()
+        self._running: set[asyncio.Task[Any] | None] = set()  # its lanes
+        self._lanes = self._rangers = self._writes = 0  # under way
 
     # -- what comes
 
@@ -86,12 +74,8 @@ class Fill:
         """The slice to be asked for next: the first that a reader will wait for, else the first of all."""
         if self.size is None:
             return None
-        found = [
-            (missing.start - reader.position, missing)
-            for reader in self._readers
-            if (missing := self.slices.first_missing(self.size, reader.position)) is not None and reader.needs(missing)
-        ]
-        return min(found)[1] if found else self.slices.first_missing(self.size)
+        found = self._followers.next_missing(self.slices, self.size)
+        return found if found or self.is_stopped else self.slices.first_missing(self.size)
 
     # -- lanes
 
@@ -110,8 +94,11 @@ class Fill:
         """
         extent = self.slices.coming[lane]
         position = extent.start
+        self._running.add(asyncio.current_task())
         try:
             while position < extent.stop:
+                if self._is_unread:
+                    return
                 self.slices.coming[lane] = Extent(position, extent.stop)
                 if (taken := self.slices.taken_stop(position)) is not None:
                     if self.is_parallel or self.slices.is_taken(Extent(position, extent.stop)):
@@ -132,8 +119,7 @@ class Fill:
             if not answer.is_done:
                 answer.abandon()
             del self.slices.coming[lane]
-            self._lanes -= 1
-            self._changed()
+            self._lane_ended()
 
     async def _is_left_to_ranger(self, position: int) -> bool:
         """Waits a little for a range lane that has asked for this slice, lest both fetch it; whether it has come."""
@@ -171,7 +157,7 @@ class Fill:
         extent = self.slices.claimable(extent.start, min(extent.stop, extent.start + len(buffer)))
         claimed = Slice(extent, buffer)
         self.slices.add(claimed)
-        self._changed()
+        self._bell.ring()
         try:
             await answer.fill(claimed.view, lambda count: self._arrived(claimed, count))
         finally:
@@ -182,10 +168,7 @@ class Fill:
     def _arrived(self, part: Slice, count: int) -> None:
         part.received += count
         self.received_bytes += count
-        waiting, part.waiting = part.waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        part.bell.ring()
 
     def _finish(self, part: Slice) -> None:
         """A slice gets no more bytes: what came is written, in a task of the registry."""
@@ -199,9 +182,15 @@ class Fill:
 
     async def _write(self, part: Slice) -> None:
         try:
+            if self.whole is not None:
+                await self.whole.add(part.extent, part.view[: part.received])
+                await self._judge(self.whole)
             if not self.may_store or part.extent.stop > self.max_bytes:
                 raise StoreError("not to be stored")
             await self._store.put(self.stored, part.extent, part.view[: part.received])
+            if self.whole is not None:
+                self.whole.written(part.extent)
+                await self._judge(self.whole)
         except StoreError:
             part.is_kept = True
             if not self.is_partial_usable:
@@ -212,18 +201,25 @@ class Fill:
             self._reap()
         else:
             self._drop(part)
-        self._changed()
+        self._bell.ring()
+
+    async def _judge(self, whole: Whole) -> None:
+        if not await whole.judge():
+            return
+        if whole.verdict is Verdict.DIFFERS:
+            self.may_complete = self.may_store = False
+        self._bell.ring()
 
     def _drop(self, part: Slice) -> None:
         self.slices.remove(part)
         part.view.release()
         self._buffers.release(part.whole)
-        self._changed()
+        self._bell.ring()
 
     def _reap(self) -> None:
         """Lets go of kept slices that no reader needs."""
         for part in [each for each in self.slices.arriving if each.is_kept]:
-            if not any(reader.needs(part.extent) for reader in self._readers):
+            if not self._followers.need(part.extent):
                 self._drop(part)
 
     async def _kept_room(self) -> None:
@@ -235,6 +231,7 @@ class Fill:
         """A further lane: slices by Range, until none is missing or parallelism ends."""
         self._lanes += 1
         self._rangers += 1
+        self._running.add(asyncio.current_task())
         try:
             while (extent := self.next_missing()) is not None and self._buffers.has_room and not self.is_serial:
                 self.slices.asked.add(extent)
@@ -247,11 +244,10 @@ class Fill:
                     return  # its bytes are missing again; who needs them asks for them
                 finally:
                     self.slices.give_up(extent)
-                    self._changed()
+                    self._bell.ring()
         finally:
-            self._lanes -= 1
             self._rangers -= 1
-            self._changed()
+            self._lane_ended()
 
     async def _slice_of(self, answer: Answer, extent: Extent) -> None:
         position = extent.start
@@ -265,6 +261,25 @@ class Fill:
             if not answer.is_done:
                 answer.abandon()
 
+    def _lane_ended(self) -> None:
+        self._running.discard(asyncio.current_task())
+        self._lanes -= 1
+        self._bell.ring()
+
+    def stop(self) -> None:
+        """Nobody is to find it any more: it goes on for those who read it already, and ends with the last of them."""
+        self.is_stopped = True
+        self.may_complete = False
+        self._end_unread()
+
+    @property
+    def _is_unread(self) -> bool:
+        return self.is_stopped and self._followers.are_gone
+
+    def _end_unread(self) -> None:
+        for task in filter(None, self._running if self._is_unread else ()):
+            task.cancel()
+
     @property
     def is_idle(self) -> bool:
         """Whether no lane runs and nothing is being written."""
@@ -274,34 +289,26 @@ class Fill:
 
     def join(self, reader: Follower) -> None:
         """Somebody reads from here on."""
-        self._readers.add(reader)
+        self._followers.join(reader)
 
     def leave(self, reader: Follower) -> None:
         """Somebody has what it wanted, or has left."""
-        self._readers.discard(reader)
+        self._followers.leave(reader)
+        self._end_unread()
         self._reap()
-        self._changed()
+        self._bell.ring()
 
     def passed(self, position: int) -> None:
         """A reader has been sent all up to `position`."""
         if any(part.is_kept and part.extent.stop <= position for part in self.slices.arriving):
             self._reap()
-            self._changed()
+            self._bell.ring()
 
-    async def progress(self, part: Slice) -> None:
-        """Waits until more of a slice has come, or it is whole."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        part.waiting.append(future)
-        await future
-
-    def _changed(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+    def end(self) -> None:
+        """Nothing more comes, and nothing more will be known."""
+        self.is_over = True
+        self._bell.ring()
 
     async def changed(self) -> None:
         """Waits until a slice is claimed or written, a lane ends, or a reader moves on."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        await future
+        await self._bell.wait()

@@ -1,7 +1,7 @@
 """The registry of fills: who is asking for what, what is being fetched, and the tasks that do it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ from nezha.metrics import Metrics
 from nezha.model import Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
-from nezha.proxy.fill import Fill, Ranger
+from nezha.proxy.fill import Fill
+from nezha.proxy.roles import Ranger
 from nezha.proxy.slices import UNKNOWN
 from nezha.semantics.ranges import Span, gaps
 from nezha.store.hot import Stored
@@ -69,7 +70,8 @@ class Fills:
 
     def lead_for(self, key: str, span: Span) -> Lead | None:
         """Who is asking for all of `span` already."""
-        return next((lead for lead in self._leads.get(key, ()) if lead.span.covers(span)), None)
+        asking = (lead for lead in self._leads.get(key, ()) if not lead.is_outdated)
+        return next((lead for lead in asking if lead.span.covers(span)), None)
 
     def of(self, stored: Stored) -> Fill | None:
         """The running fill of a version."""
@@ -90,6 +92,15 @@ class Fills:
         for fill in self._fills.values():
             if fill.stored.entry.key == key:
                 fill.may_complete = False
+
+    def stop(self, is_named: Callable[[str], bool]) -> int:
+        """Ends what is on its way under some keys, for all but those who read it already; how many fills."""
+        for key in filter(is_named, list(self._leads)):
+            self.invalidate(key)
+        stopped = [fill for fill in self._fills.values() if is_named(fill.stored.entry.key)]
+        for fill in stopped:
+            fill.stop()
+        return len(stopped)
 
     def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Runs a leader's work in a task of the registry."""
@@ -120,7 +131,7 @@ class Fills:
                 await fill.lane(fill.ranger)  # its connection is free for a slice now
         except OriginError as error:
             fill.is_broken = True
-            log.warn("fill_broken", key=fill.stored.entry.key, message=str(error))
+            log.warn("fill_broken", key=log.masked(fill.stored.entry.key), message=str(error))
 
     async def _watch(self, fill: Fill) -> None:
         """Keeps the fill's version while it runs, and ends it: whole, partial, or nothing."""
@@ -129,10 +140,10 @@ class Fills:
                 while not fill.is_idle:
                     await fill.changed()
                 if fill.may_complete and fill.may_store and not fill.is_broken:
-                    await self._store.complete(fill.stored, fill.stored.entry)
+                    await self._store.complete(fill.stored, fill.stored.entry, lambda: fill.may_complete)
             finally:
                 del self._fills[fill.stored.entry.version]
-                fill.is_over = True
+                fill.end()
 
     def widen(self, fill: Fill, ranger: Ranger, lanes: int) -> None:
         """Lets more lanes help a fill that is worth it, once lane 0 has proven to be slow."""

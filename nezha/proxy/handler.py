@@ -10,9 +10,9 @@
 The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from nezha import log
@@ -24,7 +24,7 @@ from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
-from nezha.proxy.look import Look, Lookout, selection_of
+from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
 from nezha.proxy.trace import Trace
@@ -34,13 +34,16 @@ from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
-_PASSING = frozenset({"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated"})
+_PASSING = frozenset(
+    {"too-large", "no-store", "private", "authorization", "vary", "anonymous", "invalidated", "checksum"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The parts that do the steps."""
 
+    lookout: Lookout
     authorizer: Authorizer
     fetcher: Fetcher
     delivery: Delivery
@@ -56,7 +59,7 @@ class Handler:
         self._routes = routes
         self._store = store
         self._fills = fills
-        self._lookout = Lookout(store, fills)
+        self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
@@ -92,9 +95,9 @@ class Handler:
             case Write(keys, bucket):
                 await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
             case Read() as read if request.method == "HEAD":
-                await self._head(exchange, Ask(request, read, route), trace)
+                await self._head(exchange, await placed(Ask(request, read, route), self._store), trace)
             case Read() as read:
-                await self._get(exchange, Ask(request, read, route), trace)
+                await self._get(exchange, await placed(Ask(request, read, route), self._store), trace)
             case unreachable:
                 assert_never(unreachable)
 
@@ -108,14 +111,16 @@ class Handler:
     async def _write(
         self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: Trace
     ) -> None:
-        """An unsafe request: what it names is dropped before it is sent, and again after its answer."""
+        """An unsafe request: what it names is dropped before it is sent, and again before its answer is told."""
         trace.fwd = "method"
-        await self._invalidate(keys, bucket)
+        invalidate = partial(self._invalidate, keys, bucket)
+        await invalidate()
         try:
             said = trace.say("pass", "method", "fwd=method")
-            await self._steps.passthrough.forward(exchange, route, said)
-        finally:
-            await self._invalidate(keys, bucket)
+            await self._steps.passthrough.forward(exchange, route, said, invalidate)
+        except BaseException:
+            await invalidate()  # the origin may have done it all the same
+            raise
 
     async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
         for key in keys:
@@ -132,7 +137,7 @@ class Handler:
         look = await self._lookout.look(ask)
         if isinstance(look.decision, Serve) and look.stored is not None:
             with self._store.lease(look.stored):
-                granted = self._steps.authorizer.granted(ask, look.stored, None, time.time())
+                granted = self._steps.authorizer.granted(ask, look.stored, None)
                 if granted is not None:
                     await self._deliver(exchange, ask, look, granted.permission, self._said(look, granted, trace))
                     return

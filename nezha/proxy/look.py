@@ -1,7 +1,7 @@
 """The look: what the store has for a read, what is on its way, and what freshness says of it."""
 
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from nezha.model import Entry, Extent
 from nezha.proxy.fill import Fill
@@ -41,12 +41,21 @@ def selection_of(ask: Ask, stored: Stored, fill: Fill | None) -> Selection:
     return select(ask.request, stored.entry)
 
 
+async def placed(ask: Ask, store: Store) -> Ask:
+    """The same read, of the object's own entry where that is the version which it names."""
+    if ask.read.current is None or not ask.read.mark:
+        return ask
+    versions = await store.lookup(str(ask.read.current))
+    return replace(ask, is_aside=any(each.entry.mark == ask.read.mark for each in versions))
+
+
 class Lookout:
     """Looks, and waits for the heads of those who ask already."""
 
-    def __init__(self, store: Store, fills: Fills) -> None:
+    def __init__(self, store: Store, fills: Fills, now: Callable[[], float]) -> None:
         self._store = store
         self._fills = fills
+        self._now = now
 
     async def look(self, ask: Ask) -> Look:
         """Looks; on a miss for which somebody is asking already, waits for that leader's head and looks again.
@@ -57,7 +66,7 @@ class Lookout:
         look = await self._look(ask)
         if ask.request.method != "GET":
             return look
-        key, span = str(ask.read.key), ask.span or WHOLE
+        key, span = str(ask.key), ask.span or WHOLE
         for _ in range(_ELECTIONS_MAX):
             lead = self._fills.lead_for(key, span) if isinstance(look.decision, Miss) else None
             if lead is None:
@@ -69,10 +78,12 @@ class Lookout:
         return look
 
     async def _look(self, ask: Ask, *, is_collapsed: bool = False) -> Look:
-        key = str(ask.read.key)
-        versions = [*await self._store.lookup(key), *self._fills.hidden(key)]
+        key = str(ask.key)
+        mark = ask.read.mark
+        there = [*await self._store.lookup(key), *self._fills.hidden(key)]
+        versions = [each for each in there if mark in {"", each.entry.mark}]
         found = variant([each.entry for each in versions], ask.request.fields)
-        now = time.time()
+        now = self._now()
         if found is None:
             decision = on_request(ask.request, None, (), ask.route.freshness, now)
             if versions and isinstance(decision, Miss):
@@ -81,10 +92,10 @@ class Lookout:
         stored = next(each for each in versions if each.entry is found.entry)
         fill = self._fills.of(stored)
         wanted = _wanted(ask, stored.entry)
-        there = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
+        parts = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
         # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
         is_known = fill is None or fill.size is not None or ask.span is None
-        decision = on_request(ask.request, stored.entry if is_known else None, there, ask.route.freshness, now)
+        decision = on_request(ask.request, stored.entry if is_known else None, parts, ask.route.freshness, now)
         if isinstance(decision, Serve) and not found.is_exact:
             decision = Revalidate(decision.selection, "vary-miss")
         if ask.route.dialect.is_object_store and _is_refused(decision):

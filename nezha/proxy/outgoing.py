@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nezha.dialects import Read
-from nezha.model import Extent, Request
+from nezha.model import Extent, Key, Request
 from nezha.routes import Route
 from nezha.semantics.headers import end_to_end
 from nezha.semantics.ranges import Span, parse_range
@@ -14,8 +14,8 @@ _NOTHING: Mapping[str, str] = {}
 _PLAINEST = frozenset({"content-length", "host"})
 
 
-def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTHING) -> bytes:
-    """The head of the request to the origin: every end-to-end field as it came, `more` set or replaced."""
+def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTHING, query: str = "") -> bytes:
+    """The head of the request to the origin: end-to-end fields as they came, `more` set or replaced, `query` added."""
     fields = end_to_end(request.fields)
     for name, value in more.items():
         fields = fields.with_field(name, value)
@@ -26,16 +26,32 @@ def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTH
         lines.append(f"Via: {request.version[0]}.{request.version[1]} nezha\r\n")
     if request.chunked:
         lines.append("Transfer-Encoding: chunked\r\n")
-    return f"{request.method} {request.target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+    target = f"{request.target}{'&' if '?' in request.target else '?'}{query}" if query else request.target
+    return f"{request.method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ask:
-    """A read that wants something: the client's request, what its dialect made of it, and its route."""
+    """A read that wants something: the client's request, what its dialect made of it, and its route.
 
-    request: Request
+    `request` speaks as RFC 9110 does, and is what decisions are made by; `came` is what goes out. `is_aside`: it names
+    the version that is stored as the object's own, so that its answer does not say whether that still is the object.
+    """
+
+    came: Request
     read: Read
     route: Route
+    is_aside: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Under which key the version that is read is stored."""
+        return self.read.current if self.is_aside and self.read.current is not None else self.read.key
+
+    @property
+    def request(self) -> Request:
+        """The client's request in the words of RFC 9110."""
+        return self.read.plain or self.came
 
     @property
     def span(self) -> Span | None:
@@ -47,13 +63,13 @@ class Ask:
         """Whether Nezha may ask for parts of the object with this request's credential."""
         return "range" in self.read.may_set and self.request.method == "GET"
 
-    def head(self, more: Mapping[str, str] = _NOTHING) -> bytes:
+    def head(self, more: Mapping[str, str] = _NOTHING, query: str = "") -> bytes:
         """The head of this request toward the origin."""
-        return request_head(self.request, self.route, more)
+        return request_head(self.came, self.route, more, query)
 
     def part(self, extent: Extent, etag: str | None) -> dict[str, str]:
         """The fields that ask for `extent` of the version `etag`, as far as they may be set."""
-        fields = {"Range": f"bytes={extent.start}-{extent.stop - 1}"}
+        fields = {self.read.range_name: f"bytes={extent.start}-{extent.stop - 1}"}
         if etag is not None and "if-match" in self.read.may_set:
             fields["If-Match"] = etag
         return fields

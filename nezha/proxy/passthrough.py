@@ -1,6 +1,7 @@
 """What is not served from the store: streamed both ways, untouched, nothing kept."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from nezha.errors import OriginError, RequestError
@@ -16,7 +17,12 @@ from nezha.routes import Route, Routes
 from nezha.semantics.headers import end_to_end
 from nezha.tasks import Tasks
 
+Step = Callable[[], Awaitable[None]]
 _SPLICE_BYTES = 256 << 10
+
+
+async def nothing() -> None:
+    """The step that is none."""
 
 
 class Passthrough:
@@ -26,13 +32,16 @@ class Passthrough:
         self._origins = origins
         self._metrics = metrics
 
-    async def forward(self, exchange: Exchange, route: Route, cache_status: str) -> int:
-        """Sends a request as it came, with its body, and relays the answer; its status. Raises OriginError."""
+    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Step = nothing) -> int:
+        """Sends a request as it came, with its body, and relays the answer; its status. Raises OriginError.
+
+        What the answer says has happened is no news to the client before `settle` is done.
+        """
         request = exchange.request
         head = request_head(request, route)
         if not request.has_body:
             answer = await self._origins.fetch(route, request.method, head, exchange.interim)
-            await self.relay(exchange, route, answer, cache_status)
+            await self.relay(exchange, route, answer, cache_status, settle)
             return answer.head.status
         tasks = Tasks()
         try:
@@ -44,7 +53,7 @@ class Passthrough:
             self._metrics.count("origin_requests", route.name, str(answer.head.status))
             if not exchange.body.is_done:
                 exchange.keeps_alive = False  # nobody will have read the rest of it
-            await self.relay(exchange, route, answer, cache_status)
+            await self.relay(exchange, route, answer, cache_status, settle)
         finally:
             await tasks.cancel()
         return answer.head.status
@@ -72,9 +81,12 @@ class Passthrough:
             pass  # its answer, or the lack of one, says why
         return None
 
-    async def relay(self, exchange: Exchange, route: Route, answer: Answer, cache_status: str) -> None:
+    async def relay(
+        self, exchange: Exchange, route: Route, answer: Answer, cache_status: str, settle: Step = nothing
+    ) -> None:
         """Streams an origin's answer to the client as it comes."""
         try:
+            await settle()
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
             # Where no body follows, Content-Length speaks of one that would: it is left as it is.
@@ -84,6 +96,9 @@ class Passthrough:
             while data := await answer.read():
                 await exchange.write(data)
                 self._metrics.count("response_bytes", route.name, "origin", by=len(data))
+            if answer.length is None:
+                # S3 completes an upload in the middle of its answer: spaces until it is done, then how it went.
+                await settle()
             await exchange.end(end_to_end(answer.trailers))
         finally:
             if not answer.is_done:

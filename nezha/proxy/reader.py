@@ -1,8 +1,9 @@
 """A client's place in a version: what comes next, from the store, from memory, or soon."""
 
-from nezha.errors import NezhaError
+from nezha.errors import NezhaError, OriginMismatch
 from nezha.model import Extent
 from nezha.proxy.fill import Fill
+from nezha.proxy.whole import WITHHELD_BYTES, Verdict
 from nezha.store.bodies import StoredExtent
 from nezha.store.hot import Stored
 
@@ -11,7 +12,11 @@ _PIECES_MAX = 16
 
 
 class Stranded(NezhaError):
-    """Nobody brings the next byte of a reader."""
+    """Nobody brings the byte at `position`, which a reader waits for."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"nobody brings byte {position}")
+        self.position = position
 
 
 class Reader:
@@ -20,6 +25,7 @@ class Reader:
     def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None) -> None:
         self.position = extent.start if extent else 0
         self._stop = extent.stop if extent else None
+        self._is_of_all = extent is None or extent == (0, stored.entry.size)
         self._stored = stored
         self._fill = fill
 
@@ -39,11 +45,20 @@ class Reader:
             return self._fill.size
         return self._stop
 
+    @property
+    def limit(self) -> int | None:
+        """Where what the client may be sent ends for now: not at the end of an object whose checksum is awaited."""
+        fill = self._fill
+        if not self._is_of_all or fill is None or fill.is_over or fill.whole is None or fill.size is None:
+            return self.stop
+        return max(0, fill.size - WITHHELD_BYTES) if fill.whole.verdict is Verdict.OPEN else self.stop
+
     def attach(self, fill: Fill) -> None:
         """Goes on with a fill that was started for this reader's gap."""
-        self.__exit__()
-        self._fill = fill
-        self.__enter__()
+        if fill is not self._fill:
+            self.__exit__()
+            self._fill = fill
+            self.__enter__()
 
     def needs(self, extent: Extent) -> bool:
         """Whether bytes of `extent` are still ahead of this reader."""
@@ -56,32 +71,53 @@ class Reader:
             self._fill.passed(self.position)
 
     async def next(self) -> list[StoredExtent] | bytes | None:
-        """Stored extents that hold what comes next, or bytes in memory; None at the end. Raises Stranded."""
+        """Stored extents that hold what comes next, or bytes in memory; None at the end.
+
+        Raises Stranded; OriginMismatch where the object does not agree with its checksum.
+        """
         while self.stop is None or self.position < self.stop:
-            if found := self._stored_run():
+            fill, limit = self._fill, self.limit
+            if fill is not None and fill.whole is not None and fill.whole.verdict is Verdict.DIFFERS:
+                raise OriginMismatch("the object does not agree with its checksum")
+            if fill is not None and limit is not None and self.position >= limit:
+                await self._wait(fill, self._first_missing(fill))
+                continue
+            if found := self._stored_run(limit):
                 return found
-            fill = self._fill
             if fill is None:
-                raise Stranded(f"nobody brings byte {self.position}")
+                raise Stranded(self.position)
             part = fill.slices.at(self.position)
             if part is None:
-                if not fill.is_coming(self.position):
-                    raise Stranded(f"nobody brings byte {self.position}")
-                await fill.changed()
+                await self._wait(fill, self.position)
                 continue
             offset = self.position - part.extent.start
             if part.received > offset:
                 stop = min(part.received, offset + QUANTUM)
-                if self.stop is not None:
-                    stop = min(stop, self.stop - part.extent.start)
+                if limit is not None:
+                    stop = min(stop, limit - part.extent.start)
                 return bytes(part.view[offset:stop])  # a copy: the buffer is reused
-            await fill.progress(part)
+            await part.bell.wait()
         return None
 
-    def _stored_run(self) -> list[StoredExtent]:
+    def _first_missing(self, fill: Fill) -> int | None:
+        """The first byte ahead that is neither stored nor arriving."""
+        position, stop = self.position, self.stop or 0
+        while position < stop:
+            if (taken := fill.slices.taken_stop(position)) is None:
+                return position
+            position = taken
+        return None
+
+    async def _wait(self, fill: Fill, position: int | None) -> None:
+        """Waits for news of a fill that is to bring the byte at `position` (None: all are there)."""
+        if position is not None and not fill.is_coming(position):
+            raise Stranded(position)
+        await fill.changed()
+
+    def _stored_run(self, limit: int | None) -> list[StoredExtent]:
         found: list[StoredExtent] = []
         position = self.position
-        while len(found) < _PIECES_MAX and (self.stop is None or position < self.stop):
+        while len(found) < _PIECES_MAX and (limit is None or position < limit):
             extent = self._stored.at(position)
             if extent is None:
                 break

@@ -16,10 +16,31 @@ from nezha.store.hot import Stored
 UNKNOWN = 1 << 62  # where a body of unknown length is taken to end
 
 
-class Slice:
-    """An extent that a lane is receiving; `received` bytes of it are in the buffer."""
+class Bell:
+    """Wakes those who wait for a change."""
 
-    __slots__ = ("extent", "is_kept", "received", "view", "waiting", "whole")
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def ring(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait(self) -> None:
+        """Returns at the next change."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+
+class Slice:
+    """An extent that a lane is receiving; `received` bytes of it are in the buffer. `bell` tells of more."""
+
+    __slots__ = ("bell", "extent", "is_kept", "received", "view", "whole")
 
     def __init__(self, extent: Extent, whole: bytearray) -> None:
         self.extent = extent
@@ -27,7 +48,7 @@ class Slice:
         self.view = memoryview(whole)[: extent.length]
         self.received = 0
         self.is_kept = False  # the store refused it: it stays in memory while a reader needs it
-        self.waiting: list[asyncio.Future[None]] = []
+        self.bell = Bell()
 
 
 class SliceMap:

@@ -124,7 +124,8 @@ class Framing(Enum):
 class Context:
     """What is known of a request when its answer comes: all that bears on storing.
 
-    `asked` is the Range that went out (None: none did). Times are seconds since the epoch.
+    `asked` is the Range that went out (None: none did). Times are seconds since the epoch. `mark` and `unfit` are what
+    the dialect says of the answer.
     """
 
     request: Request
@@ -134,8 +135,11 @@ class Context:
     may_store: bool
     honors_no_store: bool
     max_object: int
+    whole_fields: frozenset[str]  # describe the whole object: those of a part may be the part's
     requested_at: float
     answered_at: float
+    mark: str = ""
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
     if (reason := _not_stored(head, framing, context)) is not None:
         return Forward(reason)
     fields = end_to_end(head.fields).without({"set-cookie", "content-range"})
-    strong = is_strong(fields.get("etag"))
+    strong = bool(context.mark) or is_strong(fields.get("etag"))
     if head.status == 200:
         if length is not None and length > context.max_object:
             return Forward("too-large")
@@ -191,7 +195,9 @@ def on_response(head: Head, framing: Framing, length: int | None, context: Conte
         return Forward("partial-unusable")
     if span.size > context.max_object:
         return Forward("too-large")
-    return Store(200, fields.without({"content-length"}), span.extent, span.size, strong)
+    is_all = span.extent == Extent(0, span.size)
+    kept = fields.without({"content-length"} if is_all else {"content-length", *context.whole_fields})
+    return Store(200, kept, span.extent, span.size, strong)
 
 
 def _contradiction(head: Head, length: int | None, asked: Span | None) -> str | None:
@@ -220,26 +226,41 @@ def _not_stored(head: Head, framing: Framing, context: Context) -> str | None:
     """Why an answer may not be stored; None where it may (RFC 9111 3, and 3.5 for a credential)."""
     if not context.may_store:
         return "anonymous"
+    if context.unfit:
+        return context.unfit
     if framing is Framing.CLOSE:
         return "no-length"
     if head.status == 206 and framing is Framing.CHUNKED:
         return "partial-unusable"
     if "*" in members(head.fields.get("vary")):
         return "vary"
-    control = directives(head.fields.get("cache-control"))
+    if (reason := forbids_storing(head.fields, context.policy, honors_no_store=context.honors_no_store)) is not None:
+        return reason
     if context.policy.is_metadata:
-        return "no-store" if context.honors_no_store and control.keys() & {"no-store", "private"} else None
-    if control.keys() & {"no-store", "private"}:
-        return "no-store" if "no-store" in control else "private"
+        return None
+    control = directives(head.fields.get("cache-control"))
     if context.shows_credential and not control.keys() & {"public", "s-maxage", "must-revalidate"}:
         return "authorization"
     has_validator = "etag" in head.fields or "last-modified" in head.fields
     return None if has_validator or lifetime(head.fields, context.policy) > 0 else "no-validator"
 
 
-def is_same_version(entry: Entry, fields: Fields) -> bool:
+def forbids_storing(fields: Fields, policy: Policy, *, honors_no_store: bool) -> str | None:
+    """The directive by which a response may not be stored, or after a 304 not stay stored; None where there is none."""
+    control = directives(fields.get("cache-control"))
+    if policy.is_metadata:
+        return "no-store" if honors_no_store and control.keys() & {"no-store", "private"} else None
+    return next((name for name in ("no-store", "private") if name in control), None)
+
+
+def is_same_version(entry: Entry, fields: Fields, mark: str = "") -> bool:
     """Whether an answer with `fields` belongs to the entry's version: by equal strong validator only."""
-    return same_strong(entry.fields.get("etag"), fields.get("etag"))
+    return mark == entry.mark if mark or entry.mark else same_strong(entry.fields.get("etag"), fields.get("etag"))
+
+
+def is_completable(entry: Entry) -> bool:
+    """Whether a second request may bring more of the version: a strong validator will say that it is the same."""
+    return bool(entry.mark) or is_strong(entry.fields.get("etag"))
 
 
 _KEPT_AS_STORED = frozenset(

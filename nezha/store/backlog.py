@@ -10,7 +10,7 @@ Last uses and freshened entries may be lost with the process: they wait for `flu
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from nezha.errors import StoreError
@@ -23,6 +23,10 @@ from nezha.store.uses import touch
 _REFUSED_MAX = 10_000  # keys kept for an index that takes no writes: past them it is given up
 _FRESHENED_MAX = 5_000
 _USED_MAX = 20_000
+
+
+Keys = Mapping[str, frozenset[str]]
+"""Keys, each with its versions."""
 
 
 class Backlog:
@@ -41,12 +45,24 @@ class Backlog:
         """The versions under a key whose row is not written; None where the index is right."""
         return self._unwritten.get(key)
 
+    def unwritten(self) -> list[str]:
+        """The keys whose rows are not written."""
+        return list(self._unwritten)
+
     def put(self, key: str, versions: list[Stored]) -> None:
         """Writes the row of a key as soon as may be."""
         self._unwritten[key] = versions
         self._freshened.pop(key, None)
         written = self._threads.write_soon(self._index.put_entries, key, [each.entry for each in versions])
         written.add_done_callback(partial(self._written, key, versions))
+
+    def drop(self, keys: Keys, write: Callable[[Index, Keys], None]) -> None:
+        """Writes at once that nothing is stored under keys any more, whose versions nobody holds."""
+        written = self._threads.write_soon(write, self._index, keys)
+        for key in keys:
+            gone = self._unwritten[key] = []
+            self._freshened.pop(key, None)
+            written.add_done_callback(partial(self._written, key, gone))
 
     def _written(self, key: str, versions: list[Stored], future: "asyncio.Future[None]") -> None:
         if self._unwritten.get(key) is not versions:

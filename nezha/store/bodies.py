@@ -10,15 +10,16 @@ import itertools
 import os
 import stat
 import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiofiles.os
-from awscrt.checksums import crc64nvme
 
 from nezha.errors import ExtentCorrupt, StoreError
 from nezha.model import Extent
+from nezha.store.checksums import combined, crc
 from nezha.store.faults import refused
 
 CHECKED_BYTES = 1 << 20  # one CRC covers this much of an extent
@@ -37,7 +38,7 @@ class StoredExtent:
 
 def checksums(view: memoryview) -> tuple[int, ...]:
     """One CRC per MiB of `view`."""
-    return tuple(crc64nvme(view[at : at + CHECKED_BYTES]) for at in range(0, len(view), CHECKED_BYTES))
+    return tuple(crc("crc64nvme", view[at : at + CHECKED_BYTES]) for at in range(0, len(view), CHECKED_BYTES))
 
 
 class Staging:
@@ -119,7 +120,7 @@ def _verify(fd: int, stored: StoredExtent) -> None:
     buffer = getattr(_buffers, "view", None)
     if buffer is None:
         buffer = _buffers.view = memoryview(bytearray(CHECKED_BYTES))
-    for number, crc in enumerate(stored.crcs):
+    for number, expected in enumerate(stored.crcs):
         at = number * CHECKED_BYTES
         length = min(CHECKED_BYTES, stored.extent.length - at)
         count = 0
@@ -128,7 +129,7 @@ def _verify(fd: int, stored: StoredExtent) -> None:
             if not read:
                 raise ExtentCorrupt(f"{stored.path}: ends at {at + count} of {stored.extent.length} bytes")
             count += read
-        if crc64nvme(buffer[:length]) != crc:
+        if crc("crc64nvme", buffer[:length]) != expected:
             raise ExtentCorrupt(f"{stored.path}: checksum of the MiB at {at} does not agree")
 
 
@@ -140,3 +141,37 @@ def read_inline(stored: StoredExtent, *, verify: bool) -> bytes:
     if verify and checksums(memoryview(data)) != stored.crcs:
         raise ExtentCorrupt(f"inline extent of {len(data)} bytes: its checksum does not agree")
     return data
+
+
+def extent_crc(stored: StoredExtent, algorithm: str) -> int:
+    """The CRC of an extent's bytes, which are read again where its row does not tell. Blocks. Raises StoreError."""
+    starts = range(0, stored.extent.length, CHECKED_BYTES)
+    lengths = [min(CHECKED_BYTES, stored.extent.length - at) for at in starts]
+    if algorithm == "crc64nvme":
+        return combined(algorithm, zip(stored.crcs, lengths, strict=True))
+    if stored.inline is not None:
+        return crc(algorithm, memoryview(read_inline(stored, verify=True)))
+    fd = open_extent(stored, verify=True)
+    try:
+        parts = (memoryview(os.pread(fd, CHECKED_BYTES, at)) for at in starts)
+        return combined(algorithm, ((crc(algorithm, part), len(part)) for part in parts))
+    except OSError as error:
+        raise ExtentCorrupt(f"{stored.path}: {error.strerror}") from error
+    finally:
+        os.close(fd)
+
+
+def whole_crc(extents: Iterable[StoredExtent], known: Mapping[Extent, int], size: int, algorithm: str) -> int | None:
+    """The CRC of an object of `size` bytes out of its parts: `known` ones, and stored extents.
+
+    None where they do not cover it, or overlap. Blocks. Raises StoreError.
+    """
+    stored = {each.extent: each for each in extents}
+    parts, position = [], 0
+    for extent in sorted({*known, *stored}):
+        if extent.start != position:
+            return None
+        value = known[extent] if extent in known else extent_crc(stored[extent], algorithm)
+        parts.append((value, extent.length))
+        position = extent.stop
+    return combined(algorithm, parts) if position == size else None

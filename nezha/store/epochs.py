@@ -3,7 +3,7 @@
 An unsafe request that does not say what it changes raises its bucket's epoch; a restart does not undo that.
 """
 
-import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from nezha.store.index import Index
@@ -13,9 +13,10 @@ from nezha.store.threads import Threads
 class Epochs:
     """The epochs of all buckets, in seconds since the epoch; a bucket is (route, name)."""
 
-    def __init__(self, index: Index, threads: Threads) -> None:
+    def __init__(self, index: Index, threads: Threads, now: Callable[[], float]) -> None:
         self._index = index
         self._threads = threads
+        self._now = now
         self._since: dict[str, float] = {}
 
     def load(self) -> None:
@@ -28,7 +29,7 @@ class Epochs:
 
     def begin(self, bucket: tuple[str, str]) -> None:
         """An epoch begins now."""
-        name, now = "/".join(bucket), time.time()
+        name, now = "/".join(bucket), self._now()
         self._since[name] = now
         _ = self._threads.write_soon(self._write, name, now)
 

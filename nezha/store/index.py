@@ -278,8 +278,8 @@ class Index:
         """Removes every extent of a version, if it is loose, and its mark."""
         with self.writing() as (cache, sql):
             if cache.delete(f"l/{version}"):
-                found = sql("DELETE FROM Cache WHERE key >= ? AND key < ? RETURNING filename", rows.extents_of(version))
-                cache.remove_files(name for (name,) in found.fetchall())
+                found = sql(rows.REMOVE_EXTENTS, rows.extents_of(version)).fetchall()
+                cache.remove_files(name for (name,) in found)
 
     def try_writing(self) -> None:
         """Raises what a write would raise now."""

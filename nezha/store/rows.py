@@ -46,6 +46,7 @@ def format_entries(key: str, entries: Sequence[Entry]) -> str:
                 "answered_at": entry.answered_at,
                 "is_open": entry.is_open,
                 "vary": entry.vary,
+                "mark": entry.mark,
             }
             for entry in entries
         ]
@@ -79,12 +80,16 @@ def _entry(key: str, row: dict[str, Any]) -> Entry:
         answered_at=float(row["answered_at"]),
         is_open=row["is_open"] is True,
         vary=tuple((str(name), None if value is None else str(value)) for name, value in row["vary"]),
+        mark=str(row.get("mark", "")),
     )
 
 
 def extent_row(version: str, start: int) -> str:
     """The name of an extent's row; those of one version sort by start."""
     return f"x/{version}/{start:016x}"
+
+
+REMOVE_EXTENTS = "DELETE FROM Cache WHERE key >= ? AND key < ? RETURNING filename"  # between those of `extents_of`
 
 
 def extents_of(version: str) -> tuple[str, str]:

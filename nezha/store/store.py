@@ -11,7 +11,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from nezha import log
@@ -27,6 +27,7 @@ from nezha.store.epochs import Epochs
 from nezha.store.faults import refused
 from nezha.store.hot import Stored
 from nezha.store.index import Adopted, Index
+from nezha.store.listing import Listing
 from nezha.store.space import Space, claim
 from nezha.store.threads import Threads
 from nezha.store.upkeep import Upkeep
@@ -41,7 +42,7 @@ _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # what is wrong with the vol
 class Store:
     """Stored objects by key. With a broken disk it stores nothing and finds nothing: Nezha serves by pass."""
 
-    def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: CacheSettings, metrics: Metrics, now: Callable[[], float]) -> None:
         self._settings = settings
         self._metrics = metrics
         self._threads = Threads(self._failed)
@@ -50,20 +51,21 @@ class Store:
         self._space = Space(settings.directory, settings.size, settings.min_free)
         self._backlog = Backlog(self._index, self._threads, self._failed)
         self._versions = Versions(self._index, self._backlog, self._threads, settings.memory)
-        self._epochs = Epochs(self._index, self._threads)
+        self._epochs = Epochs(self._index, self._threads, now)
+        self.listing = Listing(self._index, self._versions, self._threads)
         self._upkeep = Upkeep(self, self._versions, self._index, self._space, self._threads, metrics)
         self._claim: int | None = None
 
     # -- life
 
     @classmethod
-    async def open(cls, settings: CacheSettings, metrics: Metrics) -> "Store":
+    async def open(cls, settings: CacheSettings, metrics: Metrics, now: Callable[[], float] = time.time) -> "Store":
         """Opens the store of a directory, made where it is missing.
 
         Raises StoreError where the directory cannot be used. A full volume or a damaged index is no such
         reason: the store gets well in the background, and meanwhile everything is a miss.
         """
-        store = cls(settings, metrics)
+        store = cls(settings, metrics, now)
         try:
             await store._threads.write(store.prepare)
         except OSError as error:
@@ -174,17 +176,18 @@ class Store:
             return self._versions.make(entry)
         versions = await self.lookup(entry.key)
         for old in versions:
-            if old.entry.size == entry.size and is_same_version(old.entry, entry.fields):
+            if old.entry.size == entry.size and is_same_version(old.entry, entry.fields, entry.mark):
                 return old
         stored = self._versions.make(entry)
         self._make_current(stored, versions)
         return stored
 
-    async def complete(self, stored: Stored, entry: Entry) -> None:
-        """Makes a version visible whose every byte is stored; `entry` knows its size now."""
+    async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
+        """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        stored.entry = entry
-        self._make_current(stored, versions)
+        if may():
+            stored.entry = entry
+            self._make_current(stored, versions)
 
     def _make_current(self, stored: Stored, versions: Sequence[Stored]) -> None:
         kept = [old for old in versions if old.entry.vary != stored.entry.vary]
@@ -240,10 +243,18 @@ class Store:
         """Takes a corrupt extent out: its bytes are a gap from now on."""
         if stored.discard(extent):
             self._metrics.count("corrupt_extents")
-            log.warn("corrupt_extent", key=stored.entry.key, start=extent.extent.start, stop=extent.extent.stop)
+            key = log.masked(stored.entry.key)
+            log.warn("corrupt_extent", key=key, start=extent.extent.start, stop=extent.extent.stop)
             gone = self._threads.write_soon(self._index.remove_extent, stored.entry.version, extent.extent.start)
             self._versions.resized(stored)
             self._versions.leaving(stored.entry.key, gone)
+
+    def reject(self, stored: Stored) -> None:
+        """Drops a version whose bytes are not what its origin says they are."""
+        self._metrics.count("store_errors", "checksum")
+        if stored.is_current:
+            versions = self._versions.known(stored.entry.key) or [stored]
+            self._replace(stored.entry.key, versions, [each for each in versions if each is not stored])
 
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""
@@ -279,12 +290,15 @@ class Store:
     # -- epochs: unsafe requests that do not say what they change
 
     def raise_epoch(self, bucket: tuple[str, str]) -> None:
-        """Everything of `bucket` (route, bucket) that was answered before now is asked once more before use."""
+        """Everything of `bucket` (route, bucket) that was answered before now is asked once more before use.
+
+        Where it names no bucket, everything of the route.
+        """
         self._epochs.begin(bucket)
 
     def epoch(self, bucket: tuple[str, str]) -> float:
-        """When the bucket's epoch began, in seconds since the epoch; 0 where it never did."""
-        return self._epochs.get(bucket)
+        """When the bucket's epoch began, or its route's, in seconds since the epoch; 0 where none ever did."""
+        return max(self._epochs.get(bucket), self._epochs.get((bucket[0], "")))
 
 
 @contextmanager

@@ -23,11 +23,12 @@ def least_recent(index: Index, after: Candidate | None, most: int) -> list[Candi
         most,
     )
     return [
-        Candidate(row[2:], sum(_bytes_of(index, each.version) for each in index.parsed(row[2:], value)), used)
+        Candidate(row[2:], sum(bytes_of(index, each.version) for each in index.parsed(row[2:], value)), used)
         for row, value, used in found
     ]
 
 
-def _bytes_of(index: Index, version: str) -> int:
+def bytes_of(index: Index, version: str) -> int:
+    """Bytes stored of a version."""
     sql = "SELECT COALESCE(SUM(size), 0) FROM Cache WHERE key >= ? AND key < ? AND raw = 1"
     return sum(int(total) for (total,) in index.read(sql, *rows.extents_of(version)))

@@ -5,7 +5,7 @@ There is one live form (`Stored`) of a version at a time, whoever holds it, so t
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -48,6 +48,11 @@ class Versions:
     def known(self, key: str) -> list[Stored] | None:
         """The versions under a key, where the index need not be asked."""
         known = self._hot.get(key)
+        return self.backlog.get(key) if known is None else known
+
+    def glance(self, key: str) -> list[Stored] | None:
+        """The same, without counting as a use."""
+        known = self._hot.peek(key)
         return self.backlog.get(key) if known is None else known
 
     async def find(self, key: str) -> list[Stored]:
@@ -118,6 +123,17 @@ class Versions:
         self._hot.put(key, after)
         self.backlog.put(key, after)
         return gone
+
+    def end(self, key: str, versions: Collection[str]) -> bool:
+        """Ends in memory what is stored under a key; False where some of it is held: then nothing has changed."""
+        alive = [stored for version in versions if (stored := self._live.get(version)) is not None]
+        if any(stored.leases for stored in alive):
+            return False
+        for stored in alive:
+            stored.clear()
+        self._hot.forget(key)
+        self.changed(key)
+        return True
 
     def freshen(self, stored: Stored, entry: Entry) -> None:
         """Gives a version another entry, which the index may learn later."""

@@ -337,3 +337,8 @@ def test_pods_of_controllers_are_injected() -> None:
 def test_a_malformed_object_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ReviewError):
         decide(review("Pod", given), RULES, TARGET)
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}])
+def test_a_pod_without_a_spec_is_not_patched_where_nothing_is(spec: dict[str, Any]) -> None:
+    assert isinstance(inject({"metadata": {"labels": LABEL}, **spec}, RULES, TARGET), Untouched)

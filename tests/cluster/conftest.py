@@ -16,7 +16,7 @@ import pytest
 
 from tests.cluster import image
 from tests.cluster.kube import CLIENT, OPTED_IN, Kubectl, namespace, until
-from tests.cluster.scene import SPACE, Origin, deployed, origin_objects
+from tests.cluster.scene import SPACE, Origin, Stage, origin_objects
 from tests.real.servers import missing
 
 PARTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nezha-parts"
@@ -136,12 +136,19 @@ def origin(kubectl: Kubectl, images: tuple[str, str]) -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="session")
-def nezha(
-    kubectl: Kubectl, images: tuple[str, str], origin: Origin, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Kubectl]:
-    """Nezha as `kubectl apply -k deploy/cluster-trust-bundle` installs it, with settings for the origin."""
-    with deployed(kubectl, images[0], "cluster-trust-bundle", tmp_path_factory.mktemp("deploy")):
-        yield kubectl
+def stage(kubectl: Kubectl, images: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Where the chart is installed."""
+    made = Stage(kubectl, images[0], tmp_path_factory.mktemp("values"))
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def nezha(stage: Stage, origin: Origin) -> Kubectl:
+    """Nezha by the chart, ready to inject, with the bundled origin behind it."""
+    del origin
+    stage.ready()
+    return stage.kubectl
 
 
 @pytest.fixture

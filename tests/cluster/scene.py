@@ -1,16 +1,15 @@
-"""What stands in the cluster while the tests run: the bundled origin, and Nezha as its manifests install it."""
+"""What stands in the cluster while the tests run: the bundled origin, and Nezha as the chart installs it."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster.image import ROOT
+from charts.readme import CHART
 from tests.cluster.kube import Failed, Kubectl, namespace, pod_spec, until
+from tests.real.helm import helm
 
 NEZHA = "nezha"
 SPACE = "nezha-test-origin"
@@ -19,18 +18,18 @@ BUCKET_HOST = "imagenet.s3.us-east-1.amazonaws.com"
 SIZE = 20_000_003
 PATH = "/data"
 
-SETTINGS = f"""
-cache: {{size: 1GiB, drain: 5s}}
-admission: {{service: proxy-cache.nezha}}
-tls: {{secret: nezha-ca, overlap: 20s}}
-origins:
-  - {{name: toronto, dialect: http, hosts: [{WEB}], fresh: 1h, connect: "http://origin.{SPACE}.svc.cluster.local:8080"}}
-  - name: imagenet
-    dialect: s3
-    buckets: [imagenet]
-    regions: [us-east-1]
-    connect: "http://origin.{SPACE}.svc.cluster.local:8080"
-"""
+_ORIGIN = f"http://origin.{SPACE}.svc.cluster.local:8080"
+VALUES: dict[str, Any] = {
+    "cache": {"size": "1GiB", "drain": "5s"},
+    "persistence": {"enabled": False, "size": "2Gi"},
+    "trust": {"overlap": "20s"},
+    "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "2Gi"}},
+    "origins": [
+        {"name": "toronto", "dialect": "http", "hosts": [WEB], "fresh": "1h", "connect": _ORIGIN},
+        {"name": "imagenet", "dialect": "s3", "buckets": ["imagenet"], "regions": ["us-east-1"], "connect": _ORIGIN},
+    ],
+}
+"""What the tests install, but for the image."""
 
 
 class Origin:
@@ -72,47 +71,54 @@ def origin_objects(image: str) -> list[dict[str, Any]]:
     ]
 
 
-@contextmanager
-def deployed(kubectl: Kubectl, image: str, variant: str, directory: Path) -> Iterator[None]:
-    """Nezha by `deploy/VARIANT`, ready to inject; everything of it is removed at the end."""
-    try:
-        kubectl("get", "namespace", NEZHA)
-    except Failed:
-        pass
-    else:
+class Stage:
+    """Where the chart is installed: one release at a time, for a cluster holds one Nezha."""
+
+    def __init__(self, kubectl: Kubectl, image: str, directory: Path) -> None:
+        self.kubectl = kubectl
+        self._image = image
+        self._directory = directory
+        self._standing: dict[str, Any] | None = None
+        try:
+            kubectl("get", "namespace", NEZHA)
+        except Failed:
+            return
         raise AssertionError("this cluster has a namespace `nezha` already: the tests would harm what is in it")
-    overlay = _overlay(directory, image, variant)
-    try:
-        kubectl("apply", "-k", str(overlay))
-        kubectl("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=90s")
-        until(lambda: not problems(kubectl), "Nezha's parts in order")
-        until(lambda: ca_bundle(kubectl), "caBundle")
-        yield
-    finally:
-        kubectl("delete", "-k", str(overlay), "--ignore-not-found", "--timeout=60s")
-        kubectl("delete", "clustertrustbundle", "nezha-trust", "--ignore-not-found")
 
+    def helm(self, *words: str, seconds: float = 150) -> str:
+        """What Helm prints. Raises Refused."""
+        return helm(*words, f"--kubeconfig={self.kubectl.kubeconfig}", seconds=seconds)
 
-def _overlay(directory: Path, image: str, variant: str) -> Path:
-    """A kustomization above the manifests: another image, other settings, fewer resources."""
-    shutil.copytree(ROOT / "deploy", directory, dirs_exist_ok=True)
-    overlay = directory / "overlay"
-    overlay.mkdir()
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nezha", "namespace": NEZHA}}
-    small = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources/requests", "value": {"cpu": "100m"}}]
-    name, _, tag = image.rpartition(":")
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [f"../{variant}"],
-        "images": [{"name": "nezha", "newName": name, "newTag": tag}],
-        "patches": [
-            {"patch": yaml.safe_dump({**settings, "data": {"nezha.yaml": SETTINGS}})},
-            {"patch": yaml.safe_dump(small), "target": {"kind": "Deployment", "name": "nezha"}},
-        ],
-    }
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    return overlay
+    def install(self, values: Mapping[str, Any] = VALUES, *words: str) -> None:
+        """Installs the chart, or upgrades to these values; nothing where they are in force."""
+        if values == self._standing:
+            return
+        name, _, tag = self._image.rpartition(":")
+        path = self._directory / "values.yaml"
+        path.write_text(yaml.safe_dump({**values, "image": {"repository": name, "tag": tag}}))
+        self._standing = None
+        restricted = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+        self.kubectl.apply(namespace(NEZHA, **restricted))
+        wait = ["--wait", "--timeout=120s", "--force-conflicts", *words]  # other tests have scaled by kubectl
+        self.helm("upgrade", "--install", "nezha", str(CHART), "-n", NEZHA, "--values", str(path), *wait)
+        self._standing = dict(values)
+
+    def ready(self, values: Mapping[str, Any] = VALUES) -> None:
+        """The chart with these values, ready to inject."""
+        self.install(values)
+        until(lambda: not problems(self.kubectl), "Nezha's parts in order")
+        until(lambda: ca_bundle(self.kubectl), "caBundle")
+
+    def forget(self) -> None:
+        """Whatever is installed now is not what was: the next installation is made in any case."""
+        self._standing = None
+
+    def clear(self) -> None:
+        """Uninstalls, and removes what an uninstall leaves."""
+        self.forget()
+        self.helm("uninstall", "nezha", "-n", NEZHA, "--ignore-not-found", "--wait", "--timeout=90s")
+        self.kubectl("delete", "namespace", NEZHA, "--ignore-not-found", "--timeout=90s", seconds=120)
+        self.kubectl("delete", "clustertrustbundle", "nezha-trust", "--ignore-not-found")
 
 
 _ASK = """
@@ -127,7 +133,7 @@ print(answer.read().decode())
 
 def inside(kubectl: Kubectl, path: str) -> str:
     """What a page of Nezha's cache port says."""
-    return kubectl("-n", NEZHA, "exec", "deploy/nezha", "--", "python3", "-c", _ASK, path)
+    return kubectl("-n", NEZHA, "exec", "statefulset/nezha", "--", "python3", "-c", _ASK, path)
 
 
 def problems(kubectl: Kubectl) -> list[str]:

@@ -195,15 +195,15 @@ def test_a_container_that_another_webhook_adds_is_made_to_trust_too(nezha: Kubec
 
 
 def test_while_nezha_is_away_pods_start_unchanged(nezha: Kubectl, space: str) -> None:
-    nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=0")
+    nezha("-n", NEZHA, "scale", "statefulset/nezha", "--replicas=0")
     nezha("-n", NEZHA, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=nezha", "--timeout=60s")
     try:
         made = nezha.create(pod(space, "alone", "true"))
         assert not aliased(made["spec"])
         until(lambda: nezha.get("-n", space, "pod", "alone")["status"]["phase"] == "Succeeded", "it ran")
     finally:
-        nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=1")
-        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+        nezha("-n", NEZHA, "scale", "statefulset/nezha", "--replicas=1")
+        nezha("-n", NEZHA, "rollout", "status", "statefulset/nezha", "--timeout=60s")
     until(lambda: aliased(nezha.create(pod(space, "dry", "true"), "--dry-run=server")["spec"]), "injected again")
 
 

@@ -34,7 +34,7 @@ def test_an_operator_is_told_step_by_step_what_a_pod_lacks(nezha: Kubectl, plain
 
 
 def test_in_its_own_pod_nezha_sees_what_it_may_and_nothing_is_wrong(nezha: Kubectl) -> None:
-    command = ("exec", "deploy/nezha", "--", "python3", "-m", "nezha", "doctor", "--json")
+    command = ("exec", "statefulset/nezha", "--", "python3", "-m", "nezha", "doctor", "--json")
     told = {each["what"]: each["verdict"] for each in json.loads(nezha("-n", NEZHA, *command))}
     assert {"Nezha": "ok", "the clock": "ok", "the webhook": "ok"}.items() <= told.items()
     assert "wrong" not in told.values()

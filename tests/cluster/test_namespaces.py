@@ -1,32 +1,19 @@
-"""The bundle as a ConfigMap in each namespace that opted in: Nezha with the rights of `deploy/config-maps`."""
-
-from collections.abc import Iterator
+"""The bundle as a ConfigMap in each namespace that opted in: Nezha with `trust.distribution: ConfigMap`."""
 
 import pytest
 
-from tests.cluster.image import ROOT
 from tests.cluster.kube import OPTED_IN, Failed, Kubectl, namespace, pod, until
-from tests.cluster.scene import NEZHA, problems
+from tests.cluster.scene import VALUES, Stage
 from tests.cluster.test_trust import READ
 from tests.cluster.test_whole_way import DIGEST, finished
 
 
-@pytest.fixture(scope="module")
-def in_namespaces(nezha: Kubectl) -> Iterator[Kubectl]:
-    """Nezha with the rights of `deploy/config-maps` instead."""
-    _grant(nezha, "config-maps")
-    yield nezha
-    _grant(nezha, "cluster-trust-bundle")
-
-
-def _grant(kubectl: Kubectl, variant: str) -> None:
-    """Gives Nezha the rights of a variant, from which it takes its way when it starts."""
-    kubectl("apply", "-f", str(ROOT / "deploy" / variant / "rights.yaml"))
-    kubectl("-n", NEZHA, "rollout", "restart", "deployment/nezha")
-    kubectl("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
-    pods = ("-n", NEZHA, "pods", "-l", "app.kubernetes.io/name=nezha")
-    until(lambda: len(kubectl.get(*pods)["items"]) == 1, "the old process gone, which still knew the other way")
-    until(lambda: not problems(kubectl), "all in order")
+@pytest.fixture
+def in_namespaces(stage: Stage, nezha: Kubectl) -> Kubectl:
+    """Nezha with the right to write ConfigMaps instead."""
+    del nezha
+    stage.ready({**VALUES, "trust": {**VALUES["trust"], "distribution": "ConfigMap"}})
+    return stage.kubectl
 
 
 def held(kubectl: Kubectl, space: str) -> str | None:

@@ -65,15 +65,15 @@ def policy(nezha: Kubectl, space: str) -> Iterator[dict[str, dict[str, Any]]]:
     for each in documents:
         if "failurePolicy" in each["spec"]:
             each["spec"]["failurePolicy"] = "Fail"  # with Ignore an error in an expression would be silent
-    nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=0")
+    nezha("-n", NEZHA, "scale", "statefulset/nezha", "--replicas=0")
     nezha("-n", NEZHA, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=nezha", "--timeout=60s")
     try:
         nezha.apply(*documents)
         yield by_webhook
     finally:
         nezha("delete", "-f", "-", stdin=yaml.safe_dump_all(documents))
-        nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=1")
-        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+        nezha("-n", NEZHA, "scale", "statefulset/nezha", "--replicas=1")
+        nezha("-n", NEZHA, "rollout", "status", "statefulset/nezha", "--timeout=60s")
 
 
 def test_policies_do_what_the_webhook_does(nezha: Kubectl, space: str, policy: dict[str, dict[str, Any]]) -> None:

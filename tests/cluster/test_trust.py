@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.image import ROOT
 from tests.cluster.kube import Failed, Kubectl, job, pod, until
-from tests.cluster.scene import NEZHA, PATH, WEB, problems
+from tests.cluster.scene import NEZHA, PATH, VALUES, WEB, Stage, problems
 from tests.cluster.test_whole_way import DIGEST
 
+TWO = {**VALUES, "replicaCount": 2}
 READ = f"curl -sSf -o out https://{WEB}{PATH} && sha256sum < out"
 ACCOUNT = f"system:serviceaccount:{NEZHA}:nezha"
 
 
 def ca(kubectl: Kubectl, *words: str) -> str:
     """`nezha ca`, in Nezha's pod."""
-    return kubectl("-n", NEZHA, "exec", "deploy/nezha", "--", "python3", "-m", "nezha", "ca", *words)
+    return kubectl("-n", NEZHA, "exec", "statefulset/nezha", "--", "python3", "-m", "nezha", "ca", *words)
 
 
 def signing(kubectl: Kubectl) -> dict[str, str]:
@@ -68,7 +68,7 @@ def test_the_rights_are_exactly_those_of_the_manifests(nezha: Kubectl, plain_spa
 
 def test_nothing_was_refused_to_nezha(nezha: Kubectl) -> None:
     assert problems(nezha) == []
-    written = nezha("-n", NEZHA, "logs", "deploy/nezha")
+    written = nezha("-n", NEZHA, "logs", "statefulset/nezha")
     assert "forbidden" not in written
     assert "cluster_step_failed" not in written
 
@@ -88,22 +88,17 @@ def test_an_edited_cluster_trust_bundle_is_repaired(nezha: Kubectl) -> None:
 # -- several replicas, and rotation
 
 
-def test_replicas_share_their_cas_and_one_writes(nezha: Kubectl) -> None:
+def test_replicas_share_their_cas_and_one_writes(stage: Stage, nezha: Kubectl) -> None:
     before = signing(nezha)
-    nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=2")
-    try:
-        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
-        names = nezha("-n", NEZHA, "get", "pods", "-l", "app.kubernetes.io/name=nezha", "-o", "name").split()
-        assert len(names) == 2
-        ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ca.crt').read().decode())"
-        served = {nezha("-n", NEZHA, "exec", name, "--", "python3", "-c", ask) for name in names}
-        assert len(served) == 1
-        assert signing(nezha) == before
-        holder = nezha.get("-n", NEZHA, "lease", "nezha")["spec"]["holderIdentity"]
-        assert holder.partition("_")[0] in {name.removeprefix("pod/") for name in names}
-    finally:
-        nezha("-n", NEZHA, "scale", "deployment/nezha", "--replicas=1")
-    nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+    stage.ready(TWO)
+    names = nezha("-n", NEZHA, "get", "pods", "-l", "app.kubernetes.io/name=nezha", "-o", "name").split()
+    assert len(names) == 2
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ca.crt').read().decode())"
+    served = {nezha("-n", NEZHA, "exec", name, "--", "python3", "-c", ask) for name in names}
+    assert len(served) == 1
+    assert signing(nezha) == before
+    holder = nezha.get("-n", NEZHA, "lease", "nezha")["spec"]["holderIdentity"]
+    assert holder.partition("_")[0] in {name.removeprefix("pod/") for name in names}
 
 
 class Stream:
@@ -134,10 +129,11 @@ class Stream:
             self.made += 1
 
 
-def test_a_rolling_update_lets_no_pod_pass_unchanged(nezha: Kubectl, space: str) -> None:
+def test_a_rolling_update_of_two_lets_no_pod_pass_unchanged(stage: Stage, nezha: Kubectl, space: str) -> None:
+    stage.ready(TWO)
     with Stream(nezha, space) as stream:
-        nezha("-n", NEZHA, "rollout", "restart", "deployment/nezha")
-        nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+        nezha("-n", NEZHA, "rollout", "restart", "statefulset/nezha")
+        nezha("-n", NEZHA, "rollout", "status", "statefulset/nezha", "--timeout=60s")
         seen = stream.made
         until(lambda: stream.made >= seen + 40, "pods made while the old process ends")
     assert stream.wrong == []
@@ -170,16 +166,12 @@ def published(kubectl: Kubectl) -> int:
     return str(kubectl.get("clustertrustbundle", "nezha-trust")["spec"]["trustBundle"]).count("BEGIN CERTIFICATE")
 
 
-def test_rotating_now_names_the_pods_that_it_leaves_behind(nezha: Kubectl, space: str) -> None:
-    rights = str(ROOT / "deploy" / "injected-pods" / "rights.yaml")
+def test_rotating_now_names_the_pods_that_it_leaves_behind(stage: Stage, nezha: Kubectl, space: str) -> None:
+    stage.ready({**VALUES, "rbac": {"injectedPods": True}})
     nezha.create(pod(space, "old", "sleep 3600"))
     nezha.create(pod(space, "other", "sleep 3600", labels={}))
     nezha("-n", space, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
-    nezha("apply", "-f", rights)
-    try:
-        said = ca(nezha, "rotate", "--now")
-    finally:
-        nezha("delete", "-f", rights)
+    said = ca(nezha, "rotate", "--now")
     assert f"{space}/old" in said.split()
     assert f"{space}/other" not in said
     until(lambda: injects(nezha, space), "injected with the new CA")

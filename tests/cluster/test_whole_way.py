@@ -103,7 +103,7 @@ END"""
     nezha("-n", NEZHA, "delete", "pod", "-l", "app.kubernetes.io/name=nezha", "--force", "--grace-period=0")
     until(lambda: nezha.logs(space, "job/reads").split()[-2:] == ["failed", "read"], "reads again, in the same pod")
     assert "wrong" not in nezha.logs(space, "job/reads")
-    nezha("-n", NEZHA, "rollout", "status", "deployment/nezha", "--timeout=60s")
+    nezha("-n", NEZHA, "rollout", "status", "statefulset/nezha", "--timeout=60s")
 
 
 def test_a_pod_made_in_the_same_breath_as_its_namespace_works(nezha: Kubectl, space: str) -> None:

@@ -3,8 +3,12 @@
 import hashlib
 import http.client
 import ssl
+import time
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +116,15 @@ def test_conditions_are_heeded(origin: Origin) -> None:
 
 def test_another_path_is_404(origin: Origin) -> None:
     assert origin.ask(path="/other")[0]["Status"] == "404"
+
+
+def test_over_plain_http_all_connections_share_one_line(tmp_path: Path) -> None:
+    arguments = ["-m", "nezha.demo.origin", "--size", str(SIZE), "--uplink", "6000000", "--plain-port", "0"]
+    with running("the origin", arguments, tmp_path / "log") as ready:
+        url = f"http://127.0.0.1:{port(ready, 'port')}{content.PATH}"
+        begun = time.monotonic()
+        with ThreadPoolExecutor(4) as threads:
+            read = list(threads.map(lambda _: urllib.request.urlopen(url, timeout=30).read(), range(4)))
+        seconds = time.monotonic() - begun
+    assert read == [WHOLE] * 4
+    assert seconds >= 4 * SIZE / 6_000_000 - 0.1, "four readers are no faster than one"

@@ -54,7 +54,7 @@ def names(**fields: object) -> dict[str, str]:
 
 
 def test_a_bucket_has_two_names_and_two_more_in_each_region() -> None:
-    assert names(buckets=["models"], regions=["us-east-1", "eu-west-1"]) == {
+    assert names(buckets=["models"], regions=["us-east-1", "eu-west-1"], endpoints=["standard"]) == {
         "s3.amazonaws.com": "",
         "s3.us-east-1.amazonaws.com": "",
         "s3.eu-west-1.amazonaws.com": "",
@@ -62,6 +62,42 @@ def test_a_bucket_has_two_names_and_two_more_in_each_region() -> None:
         "models.s3.us-east-1.amazonaws.com": "models",
         "models.s3.eu-west-1.amazonaws.com": "models",
     }
+
+
+def test_amazon_gives_it_more_names_which_are_served_where_nothing_else_is_said() -> None:
+    more = {
+        "s3-us-east-1.amazonaws.com": "",
+        "s3-external-1.amazonaws.com": "",
+        "s3.dualstack.us-east-1.amazonaws.com": "",
+        "models.s3-us-east-1.amazonaws.com": "models",
+        "models.s3-external-1.amazonaws.com": "models",
+        "models.s3.dualstack.us-east-1.amazonaws.com": "models",
+        "models.s3-accelerate.amazonaws.com": "models",
+        "models.s3-accelerate.dualstack.amazonaws.com": "models",
+    }
+    usual = names(buckets=["models"], regions=["us-east-1"], endpoints=["standard"])
+    assert names(buckets=["models"], regions=["us-east-1"]) == usual | more
+    assert names(buckets=["models"], regions=["us-east-1"], endpoints=["dualstack"]) == {
+        host: bucket for host, bucket in more.items() if ".dualstack.us" in host
+    }
+
+
+def test_in_china_there_are_only_regions() -> None:
+    assert names(buckets=["models"], regions=["cn-north-1"], endpoints=["legacy", "dualstack"]) == {
+        "s3-cn-north-1.amazonaws.com.cn": "",
+        "models.s3-cn-north-1.amazonaws.com.cn": "models",
+        "s3.dualstack.cn-north-1.amazonaws.com.cn": "",
+        "models.s3.dualstack.cn-north-1.amazonaws.com.cn": "models",
+    }
+
+
+def test_a_bucket_with_dots_has_names_that_are_reached_at_the_store() -> None:
+    origin = OriginSettings(name="s3", dialect="s3", buckets=("a.b", "models"), regions=("us-east-1",))
+    places = STORE.places(origin)
+    assert places["a.b.s3.us-east-1.amazonaws.com"].reached_at == "s3.us-east-1.amazonaws.com"
+    assert places["a.b.s3.amazonaws.com"].reached_at == "s3.amazonaws.com"
+    assert {host for host, place in places.items() if place.bucket == "models" and place.reached_at} == set()
+    assert [host for host in places if host.startswith("a.b.") and "accelerate" in host] == []
 
 
 def test_an_endpoint_serves_paths_and_a_name_for_each_bucket_under_its_own() -> None:
@@ -219,13 +255,13 @@ def test_an_object_under_the_callers_own_key_passes(end: str) -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
 @pytest.mark.parametrize("query", ["", "?partNumber=1&uploadId=x", "?uploads", "?tagging", f"?{V4_URL}"])
 def test_a_write_changes_the_object_it_names(method: str, query: str) -> None:
-    written = Write((Key("s3", "models", "a/b"),), ("s3", "models"))
+    written = Write((Key("s3", "models", "a/b"), Key("s3", "models", "a/b", "null")), ("s3", "models"))
     assert classify(f"/models/a%2Fb{query}", method=method) == written
     assert classify(f"/a/b{query}", method=method, place=BUCKET_STYLE) == written
 
 
 def test_a_write_to_a_version_changes_it_and_what_is_current() -> None:
-    keys = (Key("s3", "models", "k"), Key("s3", "models", "k", "v1"))
+    keys = tuple(Key("s3", "models", "k", version) for version in ("", "null", "v1"))
     assert classify("/models/k?versionId=v1", method="DELETE") == Write(keys, ("s3", "models"))
 
 
@@ -240,10 +276,17 @@ def test_a_write_to_a_version_changes_it_and_what_is_current() -> None:
         ("/models?policy", "DELETE"),
         ("/models/k", "PATCH"),
         ("/models/k", "FOO"),
+        ("/models/new?renameObject", "PUT"),  # the old name stands in a header
     ],
 )
 def test_a_write_that_names_no_object_changes_the_bucket(target: str, method: str) -> None:
     assert classify(target, method=method) == Write((), ("s3", "models"))
+
+
+@pytest.mark.parametrize("target", ["/models", "/models/", "/models/k"])
+def test_a_form_names_its_object_inside(target: str) -> None:
+    form = ("Content-Type", "Multipart/Form-Data; boundary=x")
+    assert classify(target, form, method="POST") == Write((), ("s3", "models"))
 
 
 def test_options_passes() -> None:
@@ -319,7 +362,7 @@ def test_an_anonymous_callers_own_condition_goes_out_alone() -> None:
 def test_a_signature_is_a_proof_by_the_holder_of_a_key(scheme: str, separator: str) -> None:
     value = f"{scheme} {separator.join((SCOPE, 'SignedHeaders=host;x-amz-date', 'Signature=abc'))}"
     credential = read("/models/k", ("Authorization", value)).credential
-    assert credential == Credential(Kind.PROOF, value, "AKIA1\n", signed=frozenset({"host", "x-amz-date"}))
+    assert credential == Credential(Kind.PROOF, value, "AKIA1", signed=frozenset({"host", "x-amz-date"}))
 
 
 def test_a_session_token_tells_holders_apart_signed_or_not() -> None:
@@ -328,7 +371,16 @@ def test_a_session_token_tells_holders_apart_signed_or_not() -> None:
         for names in ("host", "host;x-amz-security-token")
         for items in ([], [("X-Amz-Security-Token", "one")], [("x-amz-security-token", "two")])
     }
-    assert identities == {"AKIA1\n", "AKIA1\none", "AKIA1\ntwo"}
+    assert identities == {"AKIA1", "AKIA1\nx-amz-security-token: one", "AKIA1\nx-amz-security-token: two"}
+
+
+@pytest.mark.parametrize("authorization", [signed(), ("Authorization", "AWS AKIA1:abc=")])
+@pytest.mark.parametrize("name", ["x-amz-s3session-token", "x-amz-request-payer", "x-amz-expected-bucket-owner", "foo"])
+def test_whatever_else_may_decide_who_reads_belongs_to_the_holder(name: str, authorization: tuple[str, str]) -> None:
+    shown = [
+        read("/models/k", authorization, *items).credential.identity for items in ([], [(name, "a")], [(name, "b")])
+    ]
+    assert len(set(shown)) == 3
 
 
 def test_a_session_token_alone_is_no_secret() -> None:
@@ -345,7 +397,7 @@ def test_any_header_may_come_with_a_signature() -> None:
 
 def test_a_signature_of_version_2_covers_no_range() -> None:
     found = read("/models/k", ("Authorization", "AWS AKIA1:abc="), ("X-Amz-Security-Token", "t"))
-    assert found.credential == Credential(Kind.PROOF, "AWS AKIA1:abc=", "AKIA1\nt")
+    assert found.credential == Credential(Kind.PROOF, "AWS AKIA1:abc=", "AKIA1\nx-amz-security-token: t")
     assert found.may_set == ALL
 
 
@@ -507,8 +559,13 @@ def test_no_request_is_too_odd(name: str, parameters: list[tuple[str, str]], aut
             assert found.credential.kind is not Kind.NONE
 
 
+def test_a_presigned_url_may_ask_for_the_checksum_too() -> None:
+    assert read(f"/models/k?x-amz-checksum-mode=ENABLED&{V4_URL}").credential.kind is Kind.SECRET
+    assert classify("/models/k?x-amz-checksum-mode=ENABLED") == Pass("parameters")
+
+
 def test_fields_of_one_exchange_and_of_the_whole_object_are_known() -> None:
     assert STORE.is_object_store
-    assert {"date", "x-amz-request-id", "x-amz-id-2"} <= STORE.exchange_fields
+    assert {"date", "x-amz-request-id", "x-amz-id-2", "x-amz-tagging-count"} <= STORE.exchange_fields
     assert {"content-md5", "x-amz-checksum-crc64nvme", "x-amz-checksum-crc32c"} <= STORE.whole_fields
     assert "etag" not in STORE.whole_fields | STORE.exchange_fields

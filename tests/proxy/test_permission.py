@@ -285,3 +285,27 @@ async def test_an_answer_from_before_a_write_is_not_stored(tmp_path: Path) -> No
                 going.set()
                 await leader.read_response()
             assert (await nezha.get("/k", host=BUCKET_HOST)).body == b"new"
+
+
+async def test_what_a_token_is_told_makes_nothing_fresh_for_everybody(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=Pattern(SIZE), cache_control="max-age=3600"))
+        async with running(tmp_path, web(origin)) as nezha:
+            await nezha.get("/a")  # open, then
+            origin.authorize = only("Bearer good")
+            asked = await nezha.get("/a", headers={**GOOD, "Cache-Control": "no-cache"})
+            assert (asked.get("cache-status") or "").endswith("detail=revalidated")
+            assert (await nezha.get("/a")).status == 403
+            assert (await nezha.get("/a", headers=BAD)).status == 403
+
+
+async def test_a_slice_that_a_token_brought_does_not_make_the_rest_open(tmp_path: Path) -> None:
+    part = {"Range": "bytes=0-999999"}
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=Pattern(SIZE), cache_control="public, max-age=3600"))
+        async with running(tmp_path, web(origin)) as nezha:
+            await nezha.get("/a", headers=part)
+            await nezha.quiet()
+            origin.authorize = only("Bearer good")
+            assert (await nezha.get("/a", headers=GOOD)).body == pattern(SIZE)
+            assert (await nezha.get("/a", headers=part)).status == 403

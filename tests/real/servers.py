@@ -134,6 +134,12 @@ class Minio:
                 for key in keys
             }
 
+    def url_of(self, op: str, bucket: str, key: str, secret_key: str) -> str:
+        """A URL for one operation on an object (put or head; anything else is a GET), under AWS's own name for it."""
+        method = {"put": "put_object", "head": "head_object"}.get(op, "get_object")
+        with contextlib.closing(self._client(None, secret_key, Config(signature_version="s3v4"))) as client:
+            return str(client.generate_presigned_url(method, Params={"Bucket": bucket, "Key": key}, ExpiresIn=600))
+
     def _client(self, endpoint: str | None, secret_key: str, config: Config) -> Any:
         return boto3.client(
             "s3",
@@ -210,6 +216,10 @@ class Nezha:
     def settle(self) -> None:
         """Waits until no client is connected but the one that asks: then all that happened is counted."""
         until(lambda: self.metric("nezha_connections", port="cache") <= 1, "the clients' connections are closed")
+        self.store_all()
+
+    def store_all(self) -> None:
+        """Waits until what came from the origins is stored."""
         until(lambda: self.metric("nezha_fills_running") == 0, "the fills are done")
 
     def complaints(self) -> list[str]:

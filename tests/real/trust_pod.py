@@ -4,10 +4,11 @@ Both are taken from the webhook's own tables. The process has an `/etc` of its o
 namespace), in which the bundle lies at each path, and the aliases in `/etc/hosts`.
 """
 
+import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,21 @@ class TrustPod:
 
     def ask(self, stack: str, hosts: Iterable[str]) -> dict[str, str]:
         """What a client of this stack gets from each host: "ok", or why not."""
-        enter = [*UNSHARE, "sh", "-c", _ENTER, "sh", str(self.home)]
-        run = subprocess.run(
-            [*enter, str(self.python), str(CLIENTS / "trust_probe.py"), stack, *hosts],
-            capture_output=True,
+        with self.start(str(CLIENTS / "trust_probe.py"), stack, *hosts) as running:
+            said, errors = running.communicate(timeout=110)
+        assert running.returncode == 0, f"{stack} ended with {running.returncode}:\n{errors[-4000:]}"
+        found: dict[str, str] = json.loads(said)
+        return found
+
+    @contextlib.contextmanager
+    def start(self, *arguments: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
+        """Python with these arguments in the pod, its streams at hand; it has ended at the end."""
+        running = subprocess.Popen(
+            [*UNSHARE, "sh", "-c", _ENTER, "sh", str(self.home), str(self.python), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=110,
-            check=False,
             cwd=self.home,
             env={
                 "PATH": os.environ.get("PATH", ""),
@@ -71,8 +80,11 @@ class TrustPod:
                 "AWS_EC2_METADATA_DISABLED": "true",
                 **dict(trust.variables(trust.wish({}))),
                 **dict(trust.switches(_DIALECTS)),
+                **env,
             },
         )
-        assert run.returncode == 0, f"{stack} ended with {run.returncode}:\n{run.stderr[-4000:]}"
-        found: dict[str, str] = json.loads(run.stdout)
-        return found
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.communicate()

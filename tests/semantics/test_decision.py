@@ -21,6 +21,7 @@ from nezha.semantics.decision import (
     Serve,
     Store,
     freshened,
+    is_completable,
     is_same_version,
     on_request,
     on_response,
@@ -46,6 +47,7 @@ ENTRY = Entry(
 )
 STALE = replace(ENTRY, requested_at=NOW - 100, answered_at=NOW - 100)
 ALL = [Extent(0, SIZE)]
+OF_ALL = frozenset({"x-amz-checksum-crc32"})
 WEB, OBJECT_STORE = Policy(), Policy(fresh=60, is_metadata=True)
 
 
@@ -229,7 +231,7 @@ def context(
     may_store: bool = True,
     honors_no_store: bool = False,
 ) -> Context:
-    return Context(get(*items), asked, shows_credential, policy, may_store, honors_no_store, 100, NOW, NOW)
+    return Context(get(*items), asked, shows_credential, policy, may_store, honors_no_store, 100, OF_ALL, NOW, NOW)
 
 
 def answer(*items: tuple[str, str], status: int = 200) -> Head:
@@ -254,6 +256,14 @@ def test_the_size_of_a_chunked_body_is_known_at_its_end() -> None:
     fields = Fields([("ETag", 'W/"v1"')])
     decision = on_response(Head(200, fields), Framing.CHUNKED, None, context())
     assert decision == Store(200, fields, Extent(0, 0), None, is_strong=False)
+
+
+def test_what_describes_the_whole_object_is_not_taken_from_a_part() -> None:
+    checksum = ("X-Amz-Checksum-Crc32", "DUoRhQ==")
+    for content_range, asked, length, kept in (("2-4", Span(2, 5), 3, None), ("0-9", Span(0, None), 10, "DUoRhQ==")):
+        found = on_response(part(f"bytes {content_range}/10", checksum), Framing.LENGTH, length, context(asked=asked))
+        assert isinstance(found, Store)
+        assert found.fields.get("x-amz-checksum-crc32") == kept
 
 
 def test_a_206_is_stored_as_a_part_of_a_200() -> None:
@@ -444,6 +454,37 @@ def test_two_answers_are_one_version_by_equal_strong_validator_only(etag: str | 
 def test_answers_without_a_strong_validator_are_never_one_version() -> None:
     for fields in (Fields([("ETag", 'W/"v1"')]), Fields([("Last-Modified", MODIFIED)]), Fields()):
         assert not is_same_version(replace(ENTRY, fields=fields), fields)
+
+
+@pytest.mark.parametrize(
+    ("stored", "other", "is_same"), [("1", "1", True), ("1", "2", False), ("1", "", False), ("", "1", False)]
+)
+def test_where_there_is_a_mark_it_alone_tells_versions_apart(stored: str, other: str, is_same: bool) -> None:
+    # the ETag is the same, or none
+    assert is_same_version(replace(ENTRY, mark=stored), ENTRY.fields, other) is is_same
+    assert is_same_version(replace(ENTRY, mark=stored, fields=Fields()), Fields(), other) is is_same
+
+
+@pytest.mark.parametrize(
+    ("etag", "mark", "may"),
+    [('"v1"', "", True), (None, "1", True), ("v1", "1", True), ("v1", "", False), (None, "", False)],
+)
+def test_a_version_may_be_completed_where_something_strong_names_it(etag: str | None, mark: str, may: bool) -> None:
+    fields = Fields([("ETag", etag)] if etag else [])
+    assert is_completable(replace(ENTRY, fields=fields, mark=mark)) is may
+
+
+def test_a_part_of_a_marked_version_is_stored_without_an_etag() -> None:
+    head = Head(206, Fields([("ETag", "v1"), ("Content-Range", "bytes 2-4/10")]))
+    asked = context(asked=Span(2, 5), policy=OBJECT_STORE)
+    assert on_response(head, Framing.LENGTH, 3, asked) == Forward("partial-unusable")
+    decision = on_response(head, Framing.LENGTH, 3, replace(asked, mark="1"))
+    assert decision == Store(200, Fields([("ETag", "v1")]), Extent(2, 5), 10, is_strong=True)
+
+
+def test_what_its_dialect_calls_unfit_is_not_stored() -> None:
+    asked = replace(context(policy=OBJECT_STORE), unfit="transcoded")
+    assert on_response(answer(), Framing.LENGTH, 3, asked) == Forward("transcoded")
 
 
 # Freshened

@@ -25,6 +25,7 @@ ENTRIES = st.lists(
         answered_at=st.floats(0, 1e11),
         is_open=st.booleans(),
         vary=st.lists(st.tuples(LATIN_1, st.none() | LATIN_1), max_size=2).map(tuple),
+        mark=LATIN_1,
     ),
     max_size=3,
 )

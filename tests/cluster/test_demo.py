@@ -1,0 +1,76 @@
+"""The original's demo, word for word, on the chart: start, the job twice, clean."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.cluster.conftest import RUN
+from tests.cluster.image import ROOT
+from tests.cluster.kube import CLIENT, Kubectl, until
+from tests.cluster.scene import Stage
+
+DEMO = ROOT / "examples" / "demo"
+SIZE = 169_001_437
+
+
+@pytest.fixture
+def wget(kubectl: Kubectl, images: tuple[str, str]) -> None:
+    """The image that the demo's job names: any with GNU wget, such as the tests' own."""
+    del kubectl
+    (name,) = re.findall(r"image: (\S+)", (DEMO / "kubeflow-test.yaml").read_text())
+    if images[1] == CLIENT:
+        ctr = ["ctr", "-a", str(RUN / "containerd.sock"), "-n", "k8s.io", "images"]
+        subprocess.run([*ctr, "tag", "--force", CLIENT, f"docker.io/library/{name}"], check=True, capture_output=True)
+
+
+def setup(kubectl: Kubectl, image: str, *words: str) -> str:
+    """examples/demo/setup.sh; what it prints."""
+    environment = os.environ | {"KUBECONFIG": kubectl.kubeconfig, "IMAGE": image}
+    done = subprocess.run(
+        [DEMO / "setup.sh", *words], env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def megabytes_per_second(log: str) -> float:
+    """What wget says at the end."""
+    (found,) = re.findall(r"\(([0-9.]+) ([KMG])B/s\) - .* saved \[(\d+)/(\d+)\]", log)
+    assert found[2:] == (str(SIZE), str(SIZE))
+    return float(found[0]) * {"K": 1e-3, "M": 1.0, "G": 1e3}[found[1]]
+
+
+def run_job(kubectl: Kubectl) -> str:
+    """The job, as the original's README runs it; what wget wrote."""
+    kubectl("apply", "-f", str(DEMO / "kubeflow-test.yaml"))
+
+    def ended() -> str | None:
+        status = kubectl.get("-n", "nezha-test", "job", "nezha-job-test").get("status", {})
+        assert not status.get("failed"), kubectl.logs("nezha-test", "job/nezha-job-test")
+        return kubectl.logs("nezha-test", "job/nezha-job-test") if status.get("succeeded") else None
+
+    written: str = until(ended, "the job", 120)
+    kubectl("delete", "-f", str(DEMO / "kubeflow-test.yaml"), "--timeout=60s")
+    return written
+
+
+@pytest.mark.usefixtures("wget")
+def test_the_demo_behaves_as_the_originals_readme_shows(
+    stage: Stage, kubectl: Kubectl, images: tuple[str, str]
+) -> None:
+    stage.clear()
+    try:
+        shown = setup(kubectl, images[0], "start", "--offline")
+        assert re.search(r"proxy-cache +ClusterIP +[0-9.]+ +<none> +80/TCP,443/TCP", shown)
+        assert kubectl("-n", "nezha-demo", "get", "pod", "-l", "app=hostaliases-injector", "-o", "name")
+        cold, warm = run_job(kubectl), run_job(kubectl)
+        print(f"cold: {cold.strip().splitlines()[-1]}\nwarm: {warm.strip().splitlines()[-1]}")
+        assert megabytes_per_second(warm) >= 20 * megabytes_per_second(cold)
+    finally:
+        setup(kubectl, images[0], "clean")
+    spaces = kubectl("get", "namespaces", "-o", "name")
+    assert "nezha-demo" not in spaces
+    assert "nezha-test\n" not in spaces
+    assert "nezha" not in kubectl("get", "mutatingwebhookconfigurations", "-o", "name")

@@ -1,0 +1,47 @@
+"""The commands as operators run them, against a Nezha that serves."""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.serving import SECONDS, clean, command, document
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    errors: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def only_error(self) -> str:
+        (line,) = self.errors.splitlines()
+        assert line.startswith("nezha: ")
+        assert (self.out, self.code) != ("", 0)
+        return line
+
+
+async def operate(directory: Path, *arguments: str) -> Said:
+    """Runs `nezha ARGUMENTS` with settings for the cache directory below `directory`."""
+    origin = {"name": "web", "dialect": "http", "hosts": ["web.test"]}
+    path = directory / "operator.yaml"
+    await asyncio.to_thread(path.write_text, yaml.safe_dump(document(directory, origin)))
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments, "--config", path), env=clean(dict(os.environ)), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(SECONDS):
+        out, errors = await process.communicate()
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), errors.decode())
