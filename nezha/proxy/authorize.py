@@ -234,5 +234,7 @@ class Authorizer:
         )
         self._store.freshen(stored, entry)
         route = ask.route
-        if forbids_storing(entry.fields, route.freshness, honors_no_store=route.honors_no_store) and stored.is_current:
-            await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
+        if forbids_storing(entry.fields, route.freshness, honors_no_store=route.honors_no_store):
+            stored.is_barred = True  # it was allowed to be stored, and is no more
+            if stored.is_current:
+                await self._store.remove(entry.key)

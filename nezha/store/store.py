@@ -185,7 +185,7 @@ class Store:
     async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
         """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        if may():
+        if may() and not stored.is_barred:
             stored.entry = entry
             self._make_current(stored, versions)
 

@@ -23,7 +23,7 @@ from tests.real.servers import missing
 PARTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nezha-parts"
 KUBERNETES = Path(os.environ.get("K8S_CACHE") or PARTS / "kubernetes")
 RUN = Path("/run/k8s-vm")
-SCRIPTS = (image.ROOT.parent / "shared" / "cluster", Path("/work/shared/cluster"))
+SCRIPTS = image.ROOT.parent / "shared" / "cluster"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,21 +45,19 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     if running is not None and running.answers():
         yield running
         return
-    scripts = next((each for each in SCRIPTS if (each / "up.sh").exists()), None)
-    if scripts is None:
+    if not (SCRIPTS / "up.sh").exists():
         missing("KUBECONFIG is not set, and shared/cluster/up.sh is not there")
     elif os.geteuid():
         missing("KUBECONFIG is not set, and only root can start a cluster")
-    assert scripts is not None
     if running is not None:  # its processes were ended, what it left on the machine was not
-        subprocess.run([scripts / "down.sh", Path(running.kubeconfig).parent], check=True, capture_output=True)
+        subprocess.run([SCRIPTS / "down.sh", Path(running.kubeconfig).parent], check=True, capture_output=True)
     state = tmp_path_factory.mktemp("cluster")
     log = state / "up.log"
     with log.open("w") as file:
-        done = subprocess.run([scripts / "up.sh", state], stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run([SCRIPTS / "up.sh", state], stdout=file, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, log.read_text()[-3000:]
     yield Kubectl(f"{state}/admin.kubeconfig")
-    subprocess.run([scripts / "down.sh", state, "--purge"], check=True, capture_output=True)
+    subprocess.run([SCRIPTS / "down.sh", state, "--purge"], check=True, capture_output=True)
 
 
 def _running() -> Kubectl | None:
