@@ -128,7 +128,9 @@ make_base() {
   rm -rf "$directory/root"
   mkdir -p "$directory/root"
   local mirror
-  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  # shellcheck disable=SC2046 # names without spaces
+  mirror=$(awk '$1 == "URIs:" {print $2; exit} $1 == "deb" && match($0, /https?:[^ ]*/) {print substr($0, RSTART, RLENGTH); exit}' \
+    $(ls /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null))
   quietly debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,binutils,ca-certificates trixie "$directory/root" "$mirror"
   rm -f "$directory"/root/usr/lib/python3*/EXTERNALLY-MANAGED
   ln -s /usr/bin/python3 "$directory/root/usr/local/bin/python"
