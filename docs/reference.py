@@ -81,6 +81,8 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) is tuple and get_origin(words := get_args(annotation)[0]) is Literal:
+        return f"list of {', '.join(f'`{word}`' for word in get_args(words))}"
     parser = next(_parsers(annotation, field.metadata), annotation)
     return f"list of {_KINDS[parser]}s" if get_origin(annotation) is tuple else _KINDS[parser]
 
