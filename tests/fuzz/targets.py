@@ -23,10 +23,11 @@ from nezha.proxy.heads import parse_field_line, parse_head
 from nezha.proxy.hello import BadHello, Hello, read_hello
 from nezha.routes import DIALECTS
 from nezha.semantics import headers, validators
-from nezha.semantics.decision import Context, Fail, Forward, Framing, Freshen, Store, on_request, on_response, select
+from nezha.semantics.decision import on_request, select
 from nezha.semantics.freshness import Policy, age, lifetime
 from nezha.semantics.keys import matches, vary_of
 from nezha.semantics.ranges import gaps, parse_content_range, parse_range
+from nezha.semantics.storing import Context, Fail, Forward, Framing, Freshen, Store, on_response
 
 NOW = 1_800_000_000.0
 
@@ -172,7 +173,7 @@ def fields(data: bytes) -> None:
         )
         if "*" not in headers.members(answer.get("vary")):
             assert matches(entry.vary, request.fields)
-        assert lifetime(entry.fields, policy) >= 0
+        assert lifetime(entry.status, entry.fields, policy) >= 0
         assert age(entry, NOW + 5) >= 5
         on_request(request, entry, [Extent(0, 1000)], policy, NOW)
         selected = select(request, entry)
