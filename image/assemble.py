@@ -133,9 +133,9 @@ def describe_packages(paths: Iterable[Path], root: Path) -> None:
     notes.mkdir(parents=True)
     for path in sorted({path.parent.resolve() / path.name for path in paths}):
         told = subprocess.run(["dpkg-query", "-S", f"*{path.name}"], capture_output=True, text=True, check=False).stdout
-        if name := told.partition(": ")[0]:
-            status = subprocess.run(["dpkg-query", "-s", name], capture_output=True, text=True, check=True).stdout
-            (notes / name.partition(":")[0]).write_text(status)
+        for owner in (line.partition(": ")[0] for line in told.splitlines() if not line.startswith("diversion")):
+            status = subprocess.run(["dpkg-query", "-s", owner], capture_output=True, text=True, check=True).stdout
+            (notes / owner.partition(":")[0]).write_text(status)
 
 
 def write_accounts(root: Path) -> None:

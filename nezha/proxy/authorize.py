@@ -195,8 +195,8 @@ class Authorizer:
         # RFC 9111 3.5: what is said to a credential alone makes nothing fresh for others.
         self._store.freshen(stored, outdated(entry) if is_own else entry)
         honors = route.honors_no_store
-        if stored.is_current and forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):
-            await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
+        if forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):
+            await self._store.bar(stored)
         own = _NONE if dialect.is_object_store else own_of(fields, entry.fields, dialect.exchange_fields)
         return Granted(self.by_answer(ask, stored, answer), answer.head.status, own=own, selected=stored, entry=entry)
 

@@ -26,6 +26,7 @@ from nezha.store.store import Store
 
 _PATIENCE_SECONDS = 0.05  # at least: a fast origin is no reason to ask it twice
 _RESUMES_MAX = 5  # without a byte of progress between them
+_PAUSE_SECONDS = 0.1  # after the first that failed; then twice as long, each time
 # RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
 _NOT_MODIFIED_DROPS = frozenset(
     {"content-length", "content-type", "content-encoding", "content-range", "last-modified"}
@@ -142,7 +143,7 @@ class Delivery:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader, stranded.position)
+                await self._resume(ask, course, reader, _gap(course, reader, stranded.position), resumes)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -197,12 +198,19 @@ class Delivery:
         last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
-        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, gap: Extent, attempt: int) -> None:
+        """Fetches a gap that a reader has come to. Raises Cut where the version cannot be had any more.
+
+        An origin that is away may be back soon: after a pause, longer with each attempt, the reader tries again.
+        """
         try:
-            reader.attach(await self._fetcher.resume(ask, course.stored, _gap(course, reader, position)))
-        except OriginError as error:
+            reader.attach(await self._fetcher.resume(ask, course.stored, gap))
+        except OriginMismatch as error:
             raise Cut("origin") from error
+        except OriginError as error:
+            if attempt == _RESUMES_MAX:
+                raise Cut("origin") from error
+            await asyncio.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
 def _gap(course: Course, reader: Reader, position: int) -> Extent:

@@ -183,11 +183,11 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
-            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
             answered_at=self._now(),
             mark=route.dialect.mark(fields),
             unfit=route.dialect.unfit(fields),
+            whole_fields=route.dialect.whole_fields,
         )
 
     async def _version(self, ask: Ask, decision: Store, answer: Answer, context: Context) -> Stored:
@@ -238,6 +238,8 @@ class Fetcher:
         found = span.extent if span is not None and answer.length == span.extent.length else whole
         if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
+            if head.status == 429 or head.status >= 500:
+                raise OriginError(f"origin {ask.route.name}: status {head.status} for the rest of an object")
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
         return answer, found

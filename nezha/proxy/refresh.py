@@ -77,8 +77,8 @@ class Prober:
             else:
                 entry = outdated(stored.entry)
             self._store.freshen(stored, entry)
-            if stored.is_current and forbids_storing(200, entry.fields, ask.route.freshness, honors_no_store=False):
-                await self._store.remove(entry.key)  # it was allowed to be stored, and is no more
+            if forbids_storing(200, entry.fields, ask.route.freshness, honors_no_store=False):
+                await self._store.bar(stored)
         return answer
 
     def _may_learn(self, ask: Ask, stored: Stored) -> bool:

@@ -185,7 +185,7 @@ class Store:
     async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
         """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        if may():
+        if may() and not stored.is_barred:
             stored.entry = entry
             self._make_current(stored, versions)
 
@@ -197,6 +197,12 @@ class Store:
     def freshen(self, stored: Stored, entry: Entry) -> None:
         """Replaces what is known of a version, whose bytes stay (after a 304)."""
         self._versions.freshen(stored, entry)
+
+    async def bar(self, stored: Stored) -> None:
+        """Drops a version that was allowed to be stored and is no more; one that is not visible never becomes so."""
+        stored.is_barred = True
+        if stored.is_current:
+            await self.remove(stored.entry.key)
 
     async def put(self, stored: Stored, extent: Extent, view: memoryview) -> StoredExtent:
         """Stores the bytes of an extent: staged, renamed, then its row. Raises StoreError; then nothing is left.

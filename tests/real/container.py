@@ -18,6 +18,13 @@ PARTS = servers.PARTS / "image"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # this machine's, to reach the package registry
 _STORAGE = ("--root", str(PARTS / "storage"), "--runroot", str(PARTS / "run"), "--storage-driver", "overlay")
 
+# The limits: more than this machine may give is refused. The health check: its timer would be systemd's.
+_HARD = (
+    "--runtime", "runc", "--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
+    "--security-opt", "no-new-privileges", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096",
+    "--no-healthcheck",
+)  # fmt: skip
+
 
 def build(name: str, *options: str) -> None:
     """Builds the image as `make image` does."""
@@ -47,16 +54,20 @@ def inspect(name: str) -> dict[str, Any]:
 
 
 def archive(name: str, file: Path) -> None:
-    """Writes an image as an OCI archive, as containerd imports it."""
-    podman("save", "--quiet", "--format", "oci-archive", "--output", str(file), name)
+    """Writes an image to a file that containerd imports under the same name."""
+    podman("save", "--quiet", "--format", "docker-archive", "--output", str(file), name)
+
+
+def run(image: str, *command: str, options: tuple[str, ...] = (), may_fail: bool = False) -> str:
+    """What a command says in a container of the image that has no rights, and nothing writable but what is mounted."""
+    return podman("run", "--rm", *_HARD, *options, image, *command, may_fail=may_fail)
 
 
 @contextlib.contextmanager
 def running(image: str, *options: str) -> Iterator[str]:
-    """A container of the image with no rights at all and nothing writable but what `options` mount; its id."""
-    hard = ("--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges")
-    identity = podman("run", "--detach", "--runtime", "runc", "--network", "host", *hard, *options, image).strip()
+    """Such a container that serves; its id."""
+    identity = podman("run", "--detach", *_HARD, *options, image).strip().splitlines()[-1]
     try:
-        yield identity.splitlines()[-1]
+        yield identity
     finally:
         podman("rm", "--force", "--time", "5", identity, may_fail=True)

@@ -13,9 +13,10 @@ KUBECONFORM=v0.8.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
-# With the word `chart`: only what `make chart` needs of all this.
+# With a word only what that one needs of all this: `chart` for `make chart`, `image` for `make test-cluster`.
 main() {
   install_packages
+  [[ ${1:-} != image ]] || { make_base; return; }
   build helm "$HELM" helm.sh/helm/v4/cmd/helm
   build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
   [[ ${1:-} != chart ]] || return 0
@@ -34,6 +35,7 @@ install_packages() {
   has wget || missing+=(wget)
   has gcc || missing+=(gcc libc6-dev)
   has openssl || missing+=(openssl)
+  has rclone || missing+=(rclone)
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)
@@ -128,7 +130,9 @@ make_base() {
   rm -rf "$directory/root"
   mkdir -p "$directory/root"
   local mirror
-  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+  # shellcheck disable=SC2046 # names without spaces
+  mirror=$(awk '$1 == "URIs:" {print $2; exit} $1 == "deb" && match($0, /https?:[^ ]*/) {print substr($0, RSTART, RLENGTH); exit}' \
+    $(ls /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null))
   quietly debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,binutils,ca-certificates trixie "$directory/root" "$mirror"
   rm -f "$directory"/root/usr/lib/python3*/EXTERNALLY-MANAGED
   ln -s /usr/bin/python3 "$directory/root/usr/local/bin/python"

@@ -82,11 +82,11 @@ class Judge:
         story = self._truth.stories[self._truth.resource(asked.path, asked.get("accept-language"))]
         is_troubled = story.troubled > asked.began
         if answered.status is None or answered.status >= 500 or not answered.is_whole:
-            is_cut = answered.status in {200, 206}  # which a version that is no more excuses too
+            is_cut = answered.status in {None, 200, 206}  # which a version that is no more excuses too
             if not is_troubled and not (is_cut and story.changed > asked.began):
                 raise Violation(f"{answered.status} or a cut, although the origin was well")
             if answered.status not in {200, 206}:
-                return
+                return  # it says nothing of any version
         match answered.status:
             case 200 | 206 | 304:
                 self._served(asked, answered, story, is_troubled=is_troubled)
@@ -133,7 +133,9 @@ class Judge:
         if said.order > asked.began:
             return True
         until = lifetime(said)
-        is_usable = said.credential in {None, asked.get("authorization")} or is_shared(said.meta)
+        # What a credential was told makes nothing fresh for everybody (RFC 9111 3.5); whoever has a permission of its
+        # own may go by anybody's word on the same version.
+        is_usable = said.credential is None or asked.get("authorization") is not None or is_shared(said.meta)
         if until is None or said.order < story.floor <= asked.began or not is_usable:
             return False
         more = GRACE if is_troubled and may_outlive(said.meta) else 0.0
