@@ -9,6 +9,8 @@ from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 from tests.conformance.play import HOSTS, play
 
+pytestmark = pytest.mark.timeout(600)  # the first of them waits for all
+
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
