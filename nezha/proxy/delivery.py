@@ -236,16 +236,20 @@ def _patience(ask: Ask, course: Course) -> float | None:
 def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:
     """The fields under the names that they bear in a part of the object, or in the whole of it."""
     names = ask.route.dialect.part_names
+    if not names:
+        return list(fields)
     if selection.status != 206:
         names = {there: here for here, there in names.items()}
-    return [(names.get(name.lower(), name), value) for name, value in fields]
+    # Answers for the whole and for a part may both have left theirs: they say the same.
+    doubled = {there for here, there in names.items() if here in fields}
+    return [(names.get(name.lower(), name), value) for name, value in fields if name.lower() not in doubled]
 
 
 def _echoed(ask: Ask, course: Course) -> list[tuple[str, str]]:
     """What an answer repeats of its request; a leader has it from the origin."""
-    if course.source != "cache":
-        return []
     names = ask.route.dialect.echoed
+    if course.source != "cache" or not names:
+        return []
     return [(name, value) for name, value in ask.request.fields if name.lower() in names]
 
 
