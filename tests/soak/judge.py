@@ -155,8 +155,7 @@ class Judge:
         if credential is None:
             until = lifetime(said)
             return until is not None and self._truth.clock < said.at + until + more
-        was_denied = story.denied.get(credential, 0) > said.order
-        return not was_denied and self._truth.clock < said.at + GRANT + more
+        return self._truth.clock < said.at + GRANT + more  # whatever it was told since: that is what a grant is
 
     def _check_fields(self, asked: Asked, answered: Answered, story: Story, version: Version, meta: Meta) -> None:
         wanted = {"etag": version.etag, "cache-control": meta.cache_control}
