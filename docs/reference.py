@@ -94,6 +94,8 @@ def _default(field: FieldInfo) -> str:
     value, parser = field.default, next(_parsers(field.annotation, field.metadata), None)
     if value is None or value == ():
         return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
     if parser is units.parse_size:
         return f"`{_with_unit(value, _SIZES)}`"
     if parser is units.parse_seconds:

@@ -51,7 +51,8 @@ def test_the_api_server_takes_every_object_of_a_variant(kubectl: Kubectl, plain_
     values = VARIANTS[variant] if variant in VARIANTS else policies()
     objects = template(values, {"tests.namespace": plain_space}, namespace=plain_space)
     # a dry run of a pod looks for its account, which a dry run does not make
-    kubectl.apply(*(each for each in objects if each["kind"] == "ServiceAccount"))
+    for account in (each for each in objects if each["kind"] == "ServiceAccount"):
+        kubectl.create(account)
     dry = ("--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
     taken = kubectl("apply", *dry, "-f", "-", stdin=yaml.safe_dump_all(objects)).splitlines()
     assert len(taken) == len(objects)
@@ -112,10 +113,16 @@ def test_a_variant_is_installed_tried_upgraded_and_removed(empty: Stage, variant
     tried = stage.helm("test", "nezha", "-n", NEZHA, "--logs", "--timeout=2m", seconds=400)
     assert "ok     the second read: nezha; hit" in tried
     stage.helm("uninstall", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")
-    left = kubectl("-n", NEZHA, "get", "all,secrets,leases,networkpolicies,roles,rolebindings", "-o", "name").split()
-    assert [each for each in left if "nezha" in each or "proxy-cache" in each] == []
+    until(lambda: not left(kubectl), "nothing of it left, pods neither")
     for kind in ("mutatingwebhookconfigurations", "clusterroles", "clusterrolebindings"):
         assert "/nezha" not in kubectl("get", kind, "-o", "name")
+
+
+def left(kubectl: Kubectl) -> list[str]:
+    """What is still there in Nezha's namespace."""
+    kinds = "all,secrets,leases,networkpolicies,roles,rolebindings,serviceaccounts,configmaps"
+    names = kubectl("-n", NEZHA, "get", kinds, "-o", "name").split()
+    return [name for name in names if "nezha" in name or "proxy-cache" in name or "hostaliases" in name]
 
 
 def kept(kubectl: Kubectl) -> tuple[str, str, str]:

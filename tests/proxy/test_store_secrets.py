@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from tests.doubles import azure, gcs, huggingface
@@ -65,7 +66,7 @@ async def test_no_secret_is_on_the_disk_in_the_log_or_on_a_page(tmp_path: Path) 
     async with AsyncExitStack() as stack:
         for origin in origins:
             await stack.enter_async_context(origin)
-        settings = [
+        settings: list[dict[str, Any]] = [
             {"name": "gcs", "dialect": "gcs", "connect": google.url},
             {"name": "azure", "dialect": "azure", "accounts": [azure.ACCOUNT], "connect": blobs.url},
             {"name": "hub", "dialect": "huggingface", "connect": hub.url},

@@ -35,6 +35,7 @@ install_packages() {
   has wget || missing+=(wget)
   has gcc || missing+=(gcc libc6-dev)
   has openssl || missing+=(openssl)
+  has rclone || missing+=(rclone)
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)
