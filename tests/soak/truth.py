@@ -120,6 +120,10 @@ class Truth(Origin):
     def resource(self, path: str, language: str | None) -> str:
         return f"{path} {language or 'en'}" if path in self.varying else path
 
+    def resources(self, path: str) -> list[str]:
+        """All that a path names."""
+        return [self.resource(path, language) for language in self.languages(path)]
+
     # -- states
 
     def state(self, path: str, language: str | None) -> State:
