@@ -105,6 +105,7 @@ class Truth(Origin):
         self.states: dict[str, State] = {}
         self.written: set[str] = set()
         self.flips: dict[str, int] = {}  # path: changes after so many more answers
+        self.is_crowded = False  # several requests run at once
         self._numbers = 0
 
     def now(self) -> float:
@@ -119,10 +120,6 @@ class Truth(Origin):
 
     def resource(self, path: str, language: str | None) -> str:
         return f"{path} {language or 'en'}" if path in self.varying else path
-
-    def resources(self, path: str) -> list[str]:
-        """All that a path names."""
-        return [self.resource(path, language) for language in self.languages(path)]
 
     # -- states
 
