@@ -27,6 +27,7 @@ test-real: .venv/.test ## the tests against real servers and SDKs, which are ins
 	$(BIN)/pytest tests/real
 
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
+	tests/real/install.sh image
 	$(BIN)/pytest tests/cluster
 
 soak: .venv/.test ## the random model at length; STEPS=200000 and SEED=N choose

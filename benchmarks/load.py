@@ -21,7 +21,10 @@ _AHEAD_SECONDS = 1.0  # by which streams run before what is measured beside them
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`connections` clients that each read `path` `repeat` times, or for `seconds`."""
+    """`connections` clients that each read `path` `repeat` times, or for `seconds`.
+
+    With `part_bytes` they share the reading: `repeat` times all ranges of so many bytes. `header` goes with each.
+    """
 
     path: str
     scheme: Scheme
@@ -29,6 +32,8 @@ class Load:
     connections: int = 1
     repeat: int = 1
     seconds: float = 0.0
+    part_bytes: int = 0
+    header: str = ""
 
     def command(self, client: Path, way: Way) -> list[str]:
         """How the client is called."""
@@ -39,6 +44,8 @@ class Load:
             "connections": self.connections,
             "repeat": self.repeat,
             "seconds": self.seconds,
+            "part": self.part_bytes,
+            "header": self.header,
         }
         if self.scheme == "https":
             values["ca"] = way.ca

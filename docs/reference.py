@@ -79,10 +79,10 @@ def _parsers(annotation: Any, metadata: Any = ()) -> Iterator[object]:
 def _kind(field: FieldInfo) -> str:
     """What may be written."""
     annotation = field.annotation
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{word}`" for word in get_args(annotation))
-    if get_origin(annotation) is tuple and get_origin(words := get_args(annotation)[0]) is Literal:
-        return f"list of {', '.join(f'`{word}`' for word in get_args(words))}"
+    inner = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
+    if get_origin(inner) is Literal:
+        words = ", ".join(f"`{word}`" for word in get_args(inner))
+        return words if inner is annotation else f"list of {words}"
     parser = next(_parsers(annotation, field.metadata), annotation)
     return f"list of {_KINDS[parser]}s" if get_origin(annotation) is tuple else _KINDS[parser]
 
@@ -94,10 +94,14 @@ def _default(field: FieldInfo) -> str:
     value, parser = field.default, next(_parsers(field.annotation, field.metadata), None)
     if value is None or value == ():
         return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
     if parser is units.parse_size:
         return f"`{_with_unit(value, _SIZES)}`"
     if parser is units.parse_seconds:
         return f"`{_with_unit(int(value), _TIMES)}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

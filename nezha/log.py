@@ -12,16 +12,17 @@ from typing import Any, TextIO
 
 # Parameters whose values are credentials, in any dialect. A name in percent-encoding may be any of them.
 _SECRET = re.compile(
-    r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+    r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential|security-token)"
     r"|signature|awsaccesskeyid|googleaccessid|sig|token|access_token|key|api_key|password|secret|jwt|policy"
-    r"|key-pair-id|[^=&;]*%[^=&;]*)=)[^&]*",
+    # with an upload's id alone, GCS takes its bytes
+    r"|key-pair-id|upload_id|[^=&;]*%[^=&;]*)=)[^&]*",
     re.IGNORECASE,
 )
 
 
 def masked(target: str) -> str:
     """A request target whose signatures and tokens are replaced by `***`."""
-    return _SECRET.sub(r"\1***", target) if "?" in target else target
+    return _SECRET.sub(r"\1***", target) if "=" in target else target  # a client may have forgotten the `?`
 
 
 class _Lines(logging.Formatter):

@@ -67,13 +67,16 @@ TABLE = (
         (_words("reason", "size", "free", "full"),),
     ),
     Row("purged_objects", "counter", "Objects purged by operators."),
-    Row("store_errors", "counter", "Errors of the store, by kind.", (_words("kind", "io", "full", "corrupt"),)),
+    Row(
+        "store_errors", "counter", "Errors of the store, by kind.",
+        (_words("kind", "io", "full", "corrupt", "checksum"),),
+    ),
     Row("volume_free_bytes", "gauge", "Bytes free on the store's volume; NaN where it does not tell."),
     Row("volume_min_free_bytes", "gauge", "Bytes of the volume that the store leaves free: `cache.min_free`."),
     Row("corrupt_extents", "counter", "Extents dropped because their checksum did not agree."),
     Row(
         "cut_responses", "counter", "Responses ended before their last byte, by reason.",
-        (_words("reason", "origin", "resume", "store"),),
+        (_words("reason", "origin", "resume", "store", "checksum"),),
     ),
     Row("connections", "gauge", "Open client connections.", (Label("port", "cache"),)),
     Row("ready", "gauge", "1 while /readyz says so."),

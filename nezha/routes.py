@@ -132,7 +132,7 @@ def _route(host: str, place: Place, origin: OriginSettings, settings: Settings) 
         dialect=dialect,
         place=place,
         target=_target(place.reached_at or host, origin),
-        freshness=Policy(origin.fresh, origin.grace, origin.immutable, dialect.is_object_store),
+        freshness=Policy(origin.fresh, origin.grace, origin.immutable, dialect.is_object_store, origin.heuristic),
         grant=origin.grant,
         grant_in_outage=origin.grant_in_outage,
         address_grant=origin.address_grant,

@@ -48,6 +48,8 @@ from nezha.proxy.pages import Pages
 from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
 from nezha.proxy.purge import Purger
+from nezha.proxy.refresh import Prober, Refresher
+from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
 from nezha.store.store import Store
@@ -167,7 +169,10 @@ class Server:
         fetcher = Fetcher(origins, store, fills, authorizer, self._now)
         delivery = Delivery(store, fetcher, metrics, self._now)
         lookout = Lookout(store, fills, self._now)
-        steps = Steps(lookout, authorizer, fetcher, delivery, Passthrough(origins, metrics))
+        passthrough = Passthrough(origins, metrics)
+        unsafe, refresher = Unsafe(store, fills, passthrough), Refresher(authorizer, fetcher, store, fills)
+        prober = Prober(origins, store, self._now)
+        steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher, prober)
         pages = Pages(metrics, self._history, certificates.published, self._readiness)
         handler = Handler(routes, store, fills, steps, pages.answer, metrics)
         metrics.watch("ready", self._is_ready)

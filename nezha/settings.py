@@ -19,6 +19,7 @@ _ONLY_FOR = {
     "accounts": ("azure",),
     "honor_no_store": ("s3", "gcs", "azure", "huggingface"),
     "credential_headers": ("http",),
+    "heuristic": ("http",),
 }
 
 Address = units.Address
@@ -152,6 +153,8 @@ class OriginSettings(Section):
     """Names or IP literals served, beside those the dialect derives; a port is matched where one is given."""
     fresh: _Seconds = 0.0
     """How long an object is fresh where the origin does not say; 0 asks each time, which moves no body."""
+    heuristic: bool = False
+    """http: where the origin does not say, a tenth of an object's time since Last-Modified counts, at most a day."""
     grace: _Seconds = 7 * 86400.0
     """How long a stale object may still be served; permission is still needed."""
     immutable: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +88,12 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(directory: Path, *origins: Mapping[str, Any], **cache: Any) -> AsyncIterator[Running]:
-    """A Nezha with these origins (as in the settings file), drained at the end."""
+async def running(
+    directory: Path, *origins: Mapping[str, Any], now: Any = time.time, **cache: Any
+) -> AsyncIterator[Running]:
+    """A Nezha with these origins (as in the settings file) and this clock, drained at the end."""
     settings = settings_for(directory, origins, **{"drain": "5s", **cache})
-    server = Server(await asyncio.to_thread(prepare, settings))
+    server = Server(await asyncio.to_thread(prepare, settings), now)
     await server.open()
     try:
         yield Running(server, directory)

@@ -86,11 +86,11 @@ static uint64_t sum_end(struct sum *sum) {
     return result ^ (result >> 32);
 }
 
-/* The checksum that the object of a path must have. */
-__attribute__((unused)) static uint64_t sum_of_path(const char *path) {
+/* The checksum that the bytes [start, stop) of the object of a path must have. */
+__attribute__((unused)) static uint64_t sum_of_part(const char *path, uint64_t start, uint64_t stop) {
     struct sum sum = {0};
-    uint64_t phase = body_phase(path), size = (uint64_t)body_size(path);
-    for (uint64_t at = 0; at < size; at += PERIOD)
-        sum_add(&sum, body_piece(phase, at), size - at < PERIOD ? size - at : PERIOD);
+    uint64_t phase = body_phase(path);
+    for (uint64_t at = start; at < stop; at += PERIOD)
+        sum_add(&sum, body_piece(phase, at), stop - at < PERIOD ? stop - at : PERIOD);
     return sum_end(&sum);
 }

@@ -1,6 +1,9 @@
 /* The client: N connections that GET one path again and again, check each body, and time each read.
  *
  *   client --port P --host NAME --path /SIZE/NAME [--ca FILE] [--connections N] [--repeat R | --seconds S]
+ *          [--header "NAME: VALUE"] [--part BYTES]
+ *
+ * With --part the connections share R rounds of ranges of so many bytes: each takes the next one that nobody reads.
  *
  * One blocking thread per connection, 256 KiB a read; TLS 1.3 with --ca, which must have signed NAME. All connect
  * (and shake hands) first, then begin together. Each does R reads, or reads until S seconds have passed or TERM came,
@@ -15,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
@@ -25,8 +29,16 @@ enum { BUFFER = 256 << 10 };
 static const char *host = "", *path = "", *ca;
 static int port, connection_count = 1, repeat = 1;
 static double seconds; /* 0: by --repeat */
-static uint64_t expected_sum;
-static int64_t expected_size;
+static const char *header = "";
+static int64_t part; /* 0: whole */
+
+struct want { /* one read */
+    int64_t start, size;
+    uint64_t sum;
+};
+static struct want *wants;
+static int want_count;
+static atomic_int next_want;
 static SSL_CTX *tls;
 static pthread_barrier_t connected, begun;
 static double began;
@@ -84,10 +96,10 @@ static void keep_latency(struct reader *reader, double latency) {
     reader->latencies[reader->count++] = latency;
 }
 
-static void check_head(struct reader *reader, const char *head) {
+static void check_head(struct reader *reader, const char *head, int64_t expected_size) {
     size_t size;
     const char *length = head_field(head, "content-length", &size), *status;
-    if (strncmp(head, "HTTP/1.1 200 ", 13) != 0) fail(head);
+    if (strncmp(head, part ? "HTTP/1.1 206 " : "HTTP/1.1 200 ", 13) != 0) fail(head);
     if (!length || strtoll(length, NULL, 10) != expected_size) fail("wrong Content-Length");
     if ((status = head_field(head, "cache-status", &size)) != NULL) {
         if (size >= sizeof reader->cache_status) size = sizeof reader->cache_status - 1;
@@ -97,17 +109,24 @@ static void check_head(struct reader *reader, const char *head) {
 }
 
 /* One GET; 0 where time ran out before its end. */
-static int read_once(struct reader *reader, unsigned char *buffer, const char *request, size_t request_size) {
+static int read_once(struct reader *reader, unsigned char *buffer, const struct want *want) {
+    char request[4096], range[80] = "";
+    if (part)
+        snprintf(range, sizeof range, "Range: bytes=%lld-%lld\r\n", (long long)want->start,
+                 (long long)(want->start + want->size - 1));
+    int request_size = snprintf(request, sizeof request,
+                                "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s%s%s\r\n", path,
+                                host, range, header, *header ? "\r\n" : "");
     struct sum sum = {0};
     size_t held = 0;
     double start = now();
-    if (link_write(&reader->link, request, request_size, 0) != 0) fail("cannot send");
+    if (link_write(&reader->link, request, (size_t)request_size, 0) != 0) fail("cannot send");
     ssize_t head = link_read_head(&reader->link, (char *)buffer, BUFFER, &held);
     if (head <= 0) fail("no head came");
-    check_head(reader, (const char *)buffer);
+    check_head(reader, (const char *)buffer, want->size);
     size_t got = held - (size_t)head;
     sum_add(&sum, buffer + head, got);
-    int64_t left = expected_size - (int64_t)got;
+    int64_t left = want->size - (int64_t)got;
     reader->bytes += got;
     while (left > 0) {
         if (is_over()) return 0;
@@ -118,22 +137,26 @@ static int read_once(struct reader *reader, unsigned char *buffer, const char *r
         reader->bytes += (uint64_t)size;
     }
     keep_latency(reader, now() - start);
-    if (left < 0 || sum_end(&sum) != expected_sum) fail("wrong bytes");
+    if (left < 0 || sum_end(&sum) != want->sum) fail("wrong bytes");
     return 1;
+}
+
+/* Which read comes next for a reader that has done some; -1 where there is none. */
+static int next_read(int done) {
+    if (seconds > 0) return is_over() ? -1 : done;
+    int number = part ? atomic_fetch_add(&next_want, 1) : done;
+    return number < repeat * want_count ? number : -1;
 }
 
 static void *run_reader(void *argument) {
     struct reader *reader = argument;
     unsigned char *buffer = malloc(BUFFER);
-    char request[2048];
-    int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n",
-                        path, host);
     memset(buffer, 1, BUFFER); /* touch it */
     connect_reader(reader);
     pthread_barrier_wait(&connected);
     pthread_barrier_wait(&begun);
-    for (int i = 0; seconds > 0 ? !is_over() : i < repeat; i++)
-        if (!read_once(reader, buffer, request, (size_t)size)) break;
+    for (int done = 0, number; (number = next_read(done)) >= 0; done++)
+        if (!read_once(reader, buffer, wants + number % want_count)) break;
     reader->ended = now();
     free(buffer);
     return NULL;
@@ -184,9 +207,24 @@ static void parse(int count, char **arguments) {
         else if (strcmp(name, "--connections") == 0) connection_count = atoi(value);
         else if (strcmp(name, "--repeat") == 0) repeat = atoi(value);
         else if (strcmp(name, "--seconds") == 0) seconds = atof(value);
+        else if (strcmp(name, "--header") == 0) header = value;
+        else if (strcmp(name, "--part") == 0) part = atoll(value);
         else fail(name);
     }
-    if ((expected_size = body_size(path)) < 0) fail("not /SIZE/NAME");
+    if (body_size(path) < 0) fail("not /SIZE/NAME");
+    if (part && seconds > 0) fail("--part goes by --repeat");
+}
+
+/* What there is to read: all at once, or part by part. */
+static void plan(void) {
+    int64_t size = body_size(path), step = part ? part : size;
+    want_count = size ? (int)((size + step - 1) / step) : 1;
+    wants = calloc((size_t)want_count, sizeof *wants);
+    for (int i = 0; i < want_count; i++) {
+        int64_t start = i * step, left = size - start;
+        wants[i].start = start, wants[i].size = left < step ? left : step;
+        wants[i].sum = sum_of_part(path, (uint64_t)start, (uint64_t)(start + wants[i].size));
+    }
 }
 
 int main(int count, char **arguments) {
@@ -194,7 +232,7 @@ int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN);
     if (seconds > 0) signal(SIGTERM, end);
     body_init();
-    expected_sum = sum_of_path(path);
+    plan();
     if (ca) {
         tls = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);

@@ -9,7 +9,9 @@ Scheme = Literal["http", "https"]
 SCHEMES: tuple[Scheme, ...] = ("http", "https")
 FAST = "data.test"  # the origin sends as fast as it can
 LIMITED = "limited.test"  # 20 MB/s a connection, 20 ms a request
-HOSTS = (FAST, LIMITED)
+PRIVATE = "private.test"  # the limited origin as an object store, whose every answer is asked for
+PUBLIC = "public.test"  # the same, where a reader that nobody asks about is asked for once
+HOSTS = (FAST, LIMITED, PRIVATE, PUBLIC)
 LIMITED_BYTES_PER_SECOND = 20_000_000
 LIMITED_DELAY_MS = 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.peers import FAST, LIMITED, SCHEMES, Way
+from benchmarks.peers import FAST, HOSTS, LIMITED, PRIVATE, PUBLIC, SCHEMES, Way
 from benchmarks.peers.origin import Origin
 from benchmarks.processes import json_line, running, until
 
@@ -39,6 +39,16 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
                 "fresh": "1d",
             }
             for host, port in connects.items()
+        ]
+        + [
+            {
+                "name": host.partition(".")[0],
+                "dialect": "s3",
+                "hosts": [host],
+                "connect": f"http://127.0.0.1:{origin.limited_port}",
+                **more,
+            }
+            for host, more in {PRIVATE: {}, PUBLIC: {"fresh": "1d", "grant": "1d"}}.items()
         ],
     }
     file, log = folder / "nezha.yaml", folder / "nezha.log"
@@ -47,6 +57,6 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
         until(lambda: json_line(log, "cache_port") is not None, process, log)
         ready = json_line(log, "cache_port")
         assert ready is not None
-        ports = {(host, scheme): int(ready["cache_port"]) for host in connects for scheme in SCHEMES}
+        ports = {(host, scheme): int(ready["cache_port"]) for host in HOSTS for scheme in SCHEMES}
         admission = (int(ready["admission_port"]), folder / "tls" / "admission-ca.crt")
         yield Way("nezha", ports, folder / "tls" / "ca.crt", process.pid, admission)

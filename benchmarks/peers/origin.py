@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.native import Programs
-from benchmarks.peers import FAST, LIMITED, LIMITED_BYTES_PER_SECOND, LIMITED_DELAY_MS, Way
+from benchmarks.peers import FAST, LIMITED, LIMITED_BYTES_PER_SECOND, LIMITED_DELAY_MS, PRIVATE, PUBLIC, Way
 from benchmarks.processes import json_line, running, until
 
 
@@ -46,12 +46,9 @@ def origin(programs: Programs, folder: Path, certificate: tuple[Path, Path]) -> 
         yield Origin(
             Way(
                 "direct",
-                {
-                    (FAST, "http"): found["plain"],
-                    (FAST, "https"): found["tls"],
-                    (LIMITED, "http"): found["plain_limited"],
-                    (LIMITED, "https"): found["tls_limited"],
-                },
+                {(FAST, "http"): found["plain"], (FAST, "https"): found["tls"]}
+                | {(host, "http"): found["plain_limited"] for host in (LIMITED, PRIVATE, PUBLIC)}
+                | {(host, "https"): found["tls_limited"] for host in (LIMITED, PRIVATE, PUBLIC)},
                 certificate[0],
                 None,
             )

@@ -66,7 +66,7 @@ def _status_lines(facts: Document) -> Iterator[str]:
     yield f"grants     {facts['grants']}"
     yield f"clients    {facts['connections']} connections"
     total = sum(requests.values())
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(requests.items()))
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(requests.items()) if count)
     yield f"requests   {total}" + (f": {counted}" if counted else "")
 
 

@@ -74,13 +74,14 @@ class Gcs(Dialect):
 
     def bucket_of(self, place: Place, request: Request) -> str:
         named = _named(place, request)
-        written = _written(named, {}) if request.method not in {"GET", "HEAD"} else []
+        written = _written(named, request.method, {}) if request.method not in {"GET", "HEAD"} else []
         return written[-1][0] if written else named.bucket  # a copy names its source first
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
         named, parameters = _named(place, request), parameters_of(request)
         if request.method not in {"GET", "HEAD"}:
-            return Pass("method") if request.method == "OPTIONS" else _write(place.route, named, dict(parameters))
+            is_safe = request.method in {"OPTIONS", "TRACE"}
+            return Pass("method") if is_safe else _write(place.route, named, request.method, dict(parameters))
         if place.buckets and named.bucket not in place.buckets:
             return Pass("bucket")
         is_json = named.form != "xml"
@@ -107,11 +108,18 @@ def _named(place: Place, request: Request) -> _Named:
     if not place.bucket and (match := _JSON.fullmatch(request.path)) is not None:
         prefix, bucket, rest = match.groups()
         form = {None: "json", "download": "media", "batch": "batch"}.get(prefix, "upload")
-        return _Named(form, decoded(bucket or ""), tuple(decoded(part) for part in rest.split("/")) if rest else ())
+        names = tuple(decoded(part) for part in rest.split("/")) if rest else ()
+        return _Named(form, _bucket(bucket or ""), names)
     path = request.path.removeprefix("/")
-    bucket = place.bucket or decoded(path.partition("/")[0])
+    bucket = place.bucket or _bucket(path.partition("/")[0])
     name = decoded(path if place.bucket else path.partition("/")[2])
-    return _Named("xml", "" if "/" in bucket else bucket, (name,) if name else ())
+    return _Named("xml", bucket, (name,) if name else ())
+
+
+def _bucket(text: str) -> str:
+    """A bucket's name; empty where it can be none."""
+    name = decoded(text)
+    return "" if "/" in name else name
 
 
 def _version(form: str, coding: str, generation: str) -> str:
@@ -146,8 +154,8 @@ def _unless(is_json: bool, request: Request, credential: Credential) -> str:
 # -- writes
 
 
-def _write(route: str, named: _Named, values: Mapping[str, str]) -> Write:
-    written = _written(named, values)
+def _write(route: str, named: _Named, method: str, values: Mapping[str, str]) -> Write:
+    written = _written(named, method, values)
     generations = dict.fromkeys(("", values.get("generation", "")))
     keys = tuple(
         Key(route, bucket, name, _version(form, coding, generation))
@@ -159,15 +167,19 @@ def _write(route: str, named: _Named, values: Mapping[str, str]) -> Write:
     return Write(keys, (route, named.bucket))  # without a bucket: all of the route
 
 
-def _written(named: _Named, values: Mapping[str, str]) -> list[tuple[str, str]]:
+def _written(named: _Named, method: str, values: Mapping[str, str]) -> list[tuple[str, str]]:
     """Bucket and name of each object that a request changes; none where the URL does not say."""
     bucket = named.bucket
+    if not bucket:
+        return []
     if named.form == "upload":
         return [(bucket, values["name"])] if values.get("name") else []
     match named.rest:
         case (name,) if named.form == "xml":
             return [] if "delete" in values else [(bucket, name)]
-        case (name,) | (name, "compose" | "restore"):
+        case (name,) if method != "POST":  # which would be a bulk operation
+            return [(bucket, name)]
+        case (name, "compose" | "restore"):
             return [(bucket, name)]
         case (_, "copyTo" | "rewriteTo", "b", other, "o", name):
             return [(other, name)]

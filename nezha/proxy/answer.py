@@ -7,7 +7,7 @@ from nezha.errors import OriginError, OriginUnreachable
 from nezha.model import Fields, Head
 from nezha.proxy.line import QUANTUM, Arrived
 from nezha.proxy.link import Interim, Link
-from nezha.semantics.decision import Framing
+from nezha.semantics.storing import Framing
 
 
 class Answer:

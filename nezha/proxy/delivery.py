@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -13,15 +14,19 @@ from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.outgoing import Ask
+from nezha.proxy.parts import Parts
 from nezha.proxy.pump import Piece, PumpError
-from nezha.proxy.reader import Reader, Stranded
+from nezha.proxy.reader import Late, Reader, Stranded
 from nezha.semantics.decision import Selection
 from nezha.semantics.freshness import age
+from nezha.semantics.validators import is_joinable
 from nezha.store.bodies import StoredExtent
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 
+_PATIENCE_SECONDS = 0.05  # at least: a fast origin is no reason to ask it twice
 _RESUMES_MAX = 5  # without a byte of progress between them
+_PAUSE_SECONDS = 0.1  # after the first that failed; then twice as long, each time
 # RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
 _NOT_MODIFIED_DROPS = frozenset(
     {"content-length", "content-type", "content-encoding", "content-range", "last-modified"}
@@ -68,23 +73,32 @@ class Delivery:
         selection = course.selection
         if not course.permission.covers(course.stored.entry.version, selection.extent):
             raise PermissionError("delivery without permission")
-        exchange.start(selection.status, self._fields(ask, course), length=self._length(course))
+        parts = Parts.of(course.stored.entry, selection.parts) if selection.parts else None
+        exchange.start(selection.status, self._fields(ask, course, parts), length=self._length(course, parts))
         if selection.extent is None or ask.request.method == "HEAD":
             await exchange.end()
             return
         extent = selection.extent if course.fill is None or course.fill.size is not None else None
-        with self._fetcher.taking_part(ask, course.fill), Reader(course.stored, course.fill, extent) as reader:
-            await self._send(exchange, ask, course, reader)
+        with self._fetcher.taking_part(ask, course.fill):
+            for part in selection.parts or (extent,):
+                if parts is not None and part is not None:
+                    await exchange.write(parts.head(part))
+                with Reader(course.stored, course.fill, part, _patience(ask, course)) as reader:
+                    await self._send(exchange, ask, course, reader)
+            if parts is not None:
+                await exchange.write(parts.end)
         await exchange.end()
 
-    def _length(self, course: Course) -> int | None:
+    def _length(self, course: Course, parts: Parts | None) -> int | None:
         if course.selection.status == 304:
             return None
         if course.fill is not None and course.fill.size is None:
             return None
+        if parts is not None:
+            return parts.length
         return course.selection.extent.length if course.selection.extent is not None else 0
 
-    def _fields(self, ask: Ask, course: Course) -> Fields:
+    def _fields(self, ask: Ask, course: Course, parts: Parts | None) -> Fields:
         """The head's fields: the stored ones, less those of another exchange, with Age and Cache-Status."""
         entry, selection, dialect = course.stored.entry, course.selection, ask.route.dialect
         dropped = dialect.exchange_fields | {"age", "cache-status", "content-length"}
@@ -92,15 +106,19 @@ class Delivery:
             dropped |= dialect.whole_fields
         if selection.status in {304, 412, 416}:
             dropped |= _NOT_MODIFIED_DROPS if selection.status != 304 else _NOT_MODIFIED_DROPS - {"last-modified"}
+        if parts is not None:
+            dropped |= {"content-type"}
         items = [*_named(entry.fields.without(dropped), ask, selection), *_echoed(ask, course)]
         if dialect.is_object_store or "date" not in entry.fields:
             items.append(("Date", formatdate(self._now(), usegmt=True)))
-        if selection.status == 206 and selection.extent is not None:
+        if parts is not None:
+            items.append(("Content-Type", parts.media_type))
+        elif selection.status == 206 and selection.extent is not None:
             start, stop = selection.extent
             items.append(("Content-Range", f"bytes {start}-{stop - 1}/{entry.size}"))
         elif selection.status == 416:
             items.append(("Content-Range", f"bytes */{entry.size}"))
-        if course.source == "cache":
+        if course.source == "cache" or "age" in entry.fields:
             items.append(("Age", str(int(age(entry, self._now())))))
         items += [*course.own, ("Cache-Status", course.cache_status)]
         return Fields(items)
@@ -113,13 +131,18 @@ class Delivery:
                 if not await self._step(exchange, course, reader):
                     return
                 resumes = 0
+            except Late as late:
+                reader.patience = None  # it is asked for once
+                with suppress(OriginError):
+                    gap = _gap(course, reader, late.position)
+                    reader.attach(await self._fetcher.overtake(ask, course.stored, gap))
             except OriginMismatch as error:
                 raise Cut("checksum") from error
             except Stranded as stranded:
                 resumes += 1
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader, stranded.position)
+                await self._resume(ask, course, reader, _gap(course, reader, stranded.position), resumes)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -174,17 +197,39 @@ class Delivery:
         last = min(stop, stop if reader.limit is None else reader.limit) - start
         return Piece(lambda: self._store.open_extent(stored, extent), first, last)
 
-    async def _resume(self, ask: Ask, course: Course, reader: Reader, position: int) -> None:
-        """Fetches the gap that a reader has come to. Raises Cut where the version cannot be had any more."""
-        stop = reader.stop
-        if stop is None:
-            raise Cut("origin")
-        after = course.stored.next_start(position)
-        gap = Extent(position, stop if after is None else min(stop, after))
+    async def _resume(self, ask: Ask, course: Course, reader: Reader, gap: Extent, attempt: int) -> None:
+        """Fetches a gap that a reader has come to. Raises Cut where the version cannot be had any more.
+
+        An origin that is away may be back soon: after a pause, longer with each attempt, the reader tries again.
+        """
         try:
             reader.attach(await self._fetcher.resume(ask, course.stored, gap))
-        except OriginError as error:
+        except OriginMismatch as error:
             raise Cut("origin") from error
+        except OriginError as error:
+            if attempt == _RESUMES_MAX:
+                raise Cut("origin") from error
+            await asyncio.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+
+
+def _gap(course: Course, reader: Reader, position: int) -> Extent:
+    """The gap that a reader has come to. Raises Cut where nobody knows its end."""
+    stop = reader.stop
+    if stop is None:
+        raise Cut("origin")
+    after = course.stored.next_start(position)
+    return Extent(position, stop if after is None else min(stop, after))
+
+
+def _patience(ask: Ask, course: Course) -> float | None:
+    """How long to wait for a lane that has not come to what is asked for: as long as asking for it would take.
+
+    None where nobody may ask for it, or further lanes see to it.
+    """
+    entry, fill = course.stored.entry, course.fill
+    if fill is None or fill.ranger is not None or ask.span is None or not (ask.may_range and is_joinable(entry)):
+        return None
+    return max(entry.answered_at - entry.requested_at, _PATIENCE_SECONDS)
 
 
 def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
@@ -28,19 +28,21 @@ from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.whole import Whole
 from nezha.semantics.checksums import stated
-from nezha.semantics.decision import (
+from nezha.semantics.keys import vary_of
+from nezha.semantics.ranges import WHOLE, Span, parse_content_range
+from nezha.semantics.storing import (
     Context,
     Fail,
     Forward,
     Freshen,
+    News,
     Store,
-    freshened,
-    is_completable,
     is_same_version,
     on_response,
+    own_of,
+    renewed,
 )
-from nezha.semantics.keys import vary_of
-from nezha.semantics.ranges import WHOLE, Span, parse_content_range
+from nezha.semantics.validators import is_joinable
 from nezha.store import store as storage
 from nezha.store.hot import Stored
 
@@ -108,8 +110,10 @@ class Fetcher:
         self, ask: Ask, stored: Stored | None, gaps: tuple[Extent, ...], lead: Lead, interim: Interim
     ) -> Filling | Answered:
         requested_at = self._now()
-        etag = stored.entry.fields.get("etag") if stored is not None else None
-        more = ask.part(gaps[0], etag) if gaps and ask.may_range else {}
+        more: dict[str, str] = {}
+        # RFC 9111 3.4: only parts of one strong validator are ever joined.
+        if stored is not None and gaps and ask.may_range and is_joinable(stored.entry):
+            more = ask.part(gaps[0], stored.entry.fields.get("etag"))
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more), interim)
         if answer.head.status == 412 and "If-Match" in more:
             # The stored version is no more: the client's request goes out as it came.
@@ -150,7 +154,7 @@ class Fetcher:
             case Store() as decision if self._is_doubtful(ask, decision):
                 return Answered(answer, "checksum")
             case Store() as decision:
-                stored = None if lead.is_outdated else await self._version(ask, decision, context)
+                stored = None if lead.is_outdated else await self._version(ask, decision, answer, context)
                 if stored is None or lead.is_outdated:
                     await self._store.remove(str(ask.key))
                     return Answered(answer, "invalidated")
@@ -159,8 +163,7 @@ class Fetcher:
                 # From here on others find the fill.
                 lead.settle()
                 self._fills.widen(fill, self, ask.route.lanes)
-                own_names = (ask.route.dialect.exchange_fields | {"set-cookie"}) - {"date"}
-                own = Fields(item for item in answer.head.fields if item[0].lower() in own_names)
+                own = own_of(answer.head.fields, stored.entry.fields, ask.route.dialect.exchange_fields)
                 return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
@@ -180,14 +183,14 @@ class Fetcher:
             may_store=route.stores_anonymous or not is_anonymous,
             honors_no_store=route.honors_no_store,
             max_object=route.max_object,
-            whole_fields=route.dialect.whole_fields,
             requested_at=requested_at,
             answered_at=self._now(),
             mark=route.dialect.mark(fields),
             unfit=route.dialect.unfit(fields),
+            whole_fields=route.dialect.whole_fields,
         )
 
-    async def _version(self, ask: Ask, decision: Store, context: Context) -> Stored:
+    async def _version(self, ask: Ask, decision: Store, answer: Answer, context: Context) -> Stored:
         """The stored version that an answer belongs to: one that is there, by equal strong validator, or a new one."""
         ask = await placed(ask, self._store)  # what it was read aside of may be another version by now
         entry = Entry(
@@ -199,22 +202,33 @@ class Fetcher:
             requested_at=context.requested_at,
             answered_at=context.answered_at,
             is_open=not context.shows_credential,
-            vary=vary_of(decision.fields, ask.request.fields),
+            vary=vary_of(answer.head.fields, ask.request.fields),
             mark=context.mark,
         )
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
         if stored.entry.version != entry.version and not ask.is_aside:
-            kept = replace(entry, version=stored.entry.version, size=stored.entry.size, vary=stored.entry.vary)
-            self._store.freshen(stored, replace(kept, fields=freshened(stored.entry.fields, entry.fields)))
+            news = News(answer.head.fields, context.requested_at, context.answered_at, not context.shows_credential)
+            whole = frozenset() if answer.head.status == 200 else context.whole_fields
+            self._store.freshen(stored, renewed(stored.entry, news, whole, is_metadata=context.policy.is_metadata))
         return stored
 
     async def resume(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
-        """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError.
+        """Asks for bytes that nobody brings, with the reader's own request. Raises OriginError."""
+        answer, found = await self._rest(ask, stored, extent)
+        return self._start(ask, stored, stored.entry.size, answer, found)
 
-        The same version or nothing: a response is never spliced.
-        """
+    async def overtake(self, ask: Ask, stored: Stored, extent: Extent) -> Fill:
+        """Asks for bytes that a running lane would bring too late for a reader. Raises OriginError."""
+        answer, found = await self._rest(ask, stored, extent)
+        if found != extent:
+            answer.abandon()
+            raise OriginMismatch(f"origin {ask.route.name}: no such part of the object")
+        return self._start(ask, stored, stored.entry.size, answer, found, is_overtaking=True)
+
+    async def _rest(self, ask: Ask, stored: Stored, extent: Extent) -> tuple[Answer, Extent]:
+        """An answer that brings `extent`, and what it brings: the same version or nothing, never spliced."""
         etag = stored.entry.fields.get("etag")
-        if not is_completable(stored.entry):
+        if not is_joinable(stored.entry):
             raise OriginMismatch("a version without a strong validator is not completed by a second request")
         more = ask.part(extent, etag) if ask.may_range else {}
         answer = await self._origins.fetch(ask.route, "GET", ask.head(more))
@@ -224,13 +238,17 @@ class Fetcher:
         found = span.extent if span is not None and answer.length == span.extent.length else whole
         if found is None or not self._is_of(ask, stored.entry, head) or found.start > extent.start:
             answer.abandon()
+            if head.status == 429 or head.status >= 500:
+                raise OriginError(f"origin {ask.route.name}: status {head.status} for the rest of an object")
             raise OriginMismatch(f"origin {ask.route.name}: the rest of the object is gone (status {head.status})")
         self._authorizer.by_answer(ask, stored, answer)
-        return self._start(ask, stored, stored.entry.size, answer, found)
+        return answer, found
 
-    def _start(self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
+    def _start(
+        self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent, *, is_overtaking: bool = False
+    ) -> Fill:
         """A fill with an answer for a lane. On an object store it is checked as a whole, where that is possible."""
-        fill = self._fills.start(stored, size, answer, extent)
+        fill = self._fills.start(stored, size, answer, extent, is_overtaking=is_overtaking)
         checksum = stated(stored.entry.fields) if ask.route.dialect.is_object_store else None
         if fill.whole is None and size is not None and checksum is not None:
             fill.whole = Whole(checksum, stored, size, partial(self._differs, stored))

@@ -23,7 +23,7 @@ from nezha.proxy.outgoing import Ask
 from nezha.proxy.roles import Ranger
 from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
 from nezha.proxy.whole import Verdict, Whole
-from nezha.semantics.decision import is_completable
+from nezha.semantics.validators import is_joinable
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
@@ -40,7 +40,7 @@ class Fill:
         self.stored = stored
         self.size = size
         # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
-        self.is_partial_usable = size is not None and is_completable(stored.entry)
+        self.is_partial_usable = size is not None and is_joinable(stored.entry)
         self.may_complete = not self.is_partial_usable  # and becomes visible at its end
         self.may_store = True
         self.is_parallel = False  # a range lane has delivered a verified 206

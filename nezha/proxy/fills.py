@@ -106,13 +106,25 @@ class Fills:
         """Runs a leader's work in a task of the registry."""
         return self._tasks.start_for(work, "lead")
 
-    def start(self, stored: Stored, size: int | None, answer: Answer, extent: Extent) -> Fill:
+    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs what nobody waits for in a task of the registry."""
+        self._tasks.start(work, name)
+
+    def start(
+        self, stored: Stored, size: int | None, answer: Answer, extent: Extent, *, is_overtaking: bool = False
+    ) -> Fill:
         """Adds a lane with an answer to the fill of a version, which is started where none runs.
 
-        An answer all of whose bytes are there, or on their way, is dropped.
+        An answer all of whose bytes are there is dropped; where it is not meant to overtake them, on their way too.
         """
         fill = self.of(stored)
-        if fill is not None and size is not None and not gaps(extent, fill.slices.coverage(extent)):
+        if fill is None or size is None:
+            is_there = False
+        elif is_overtaking:
+            is_there = fill.slices.is_taken(extent)
+        else:
+            is_there = not gaps(extent, fill.slices.coverage(extent))
+        if fill is not None and is_there:
             answer.abandon()
             return fill
         is_new = fill is None

@@ -12,14 +12,13 @@ The origin's side of a miss is `fetch`; the two meet only at the fill.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import assert_never
 
 from nezha import log
 from nezha.dialects import Pass, Read, Write
 from nezha.errors import NezhaError
 from nezha.metrics import Metrics
-from nezha.proxy.authorize import Authorizer, Changed, Granted, Permission, Refused
+from nezha.proxy.authorize import Authorizer, Changed, Granted, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
 from nezha.proxy.fills import Fills
@@ -27,9 +26,13 @@ from nezha.proxy.http1 import Exchange
 from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.passthrough import Passthrough
+from nezha.proxy.refresh import Prober, Refresher
 from nezha.proxy.trace import Trace
+from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Route, Routes, agrees
-from nezha.semantics.decision import Bypass, Miss, Revalidate, Serve
+from nezha.semantics.decision import Bypass, Miss, Revalidate, Serve, Unavailable
+from nezha.semantics.headers import directives
+from nezha.semantics.locations import hops_left, reflection
 from nezha.store.store import Store
 
 Pages = Callable[[Exchange], Awaitable[None]]
@@ -48,6 +51,9 @@ class Steps:
     fetcher: Fetcher
     delivery: Delivery
     passthrough: Passthrough
+    unsafe: Unsafe
+    refresher: Refresher
+    prober: Prober
 
 
 class Handler:
@@ -90,10 +96,14 @@ class Handler:
             await exchange.answer(421, "the TLS server name and the Host differ\n", ("Cache-Status", said))
             return
         match route.dialect.classify(route.place, request):
+            case Pass() if hops_left(request) == 0 and not route.dialect.is_object_store:
+                await self._end_here(exchange, trace)
             case Pass(reason):
                 await self._pass(exchange, route, reason, trace)
-            case Write(keys, bucket):
-                await self._write(exchange, route, [str(key) for key in keys], bucket, trace)
+            case Write() as write:
+                trace.fwd = "method"
+                said = trace.say("pass", "method", "fwd=method")
+                await self._steps.unsafe.forward(exchange, route, write, said)
             case Read() as read if request.method == "HEAD":
                 await self._head(exchange, await placed(Ask(request, read, route), self._store), trace)
             case Read() as read:
@@ -108,40 +118,38 @@ class Handler:
         said = trace.say("pass", reason, f"fwd=bypass; detail={reason}")
         await self._steps.passthrough.forward(exchange, route, said)
 
-    async def _write(
-        self, exchange: Exchange, route: Route, keys: list[str], bucket: tuple[str, str], trace: Trace
-    ) -> None:
-        """An unsafe request: what it names is dropped before it is sent, and again before its answer is told."""
-        trace.fwd = "method"
-        invalidate = partial(self._invalidate, keys, bucket)
-        await invalidate()
-        try:
-            said = trace.say("pass", "method", "fwd=method")
-            await self._steps.passthrough.forward(exchange, route, said, invalidate)
-        except BaseException:
-            await invalidate()  # the origin may have done it all the same
-            raise
+    async def _end_here(self, exchange: Exchange, trace: Trace) -> None:
+        """A request that may go no further is answered here (RFC 9110 7.6.2)."""
+        said = ("Cache-Status", trace.say("pass", "max-forwards", "detail=max-forwards"))
+        if exchange.request.method == "TRACE":
+            await exchange.answer(200, reflection(exchange.request), said, kind="message/http")
+        else:
+            await exchange.answer(200, "", said, ("Allow", "GET, HEAD, OPTIONS, TRACE"))
 
-    async def _invalidate(self, keys: list[str], bucket: tuple[str, str]) -> None:
-        for key in keys:
-            self._fills.invalidate(key)
-            await self._store.remove(key)
-        if not keys:
-            self._store.raise_epoch(bucket)
-        await self._store.written()
+    async def _refuse_to_ask(self, exchange: Exchange, reason: str, trace: Trace) -> None:
+        """The client wants only what needs no asking (RFC 9111 5.2.1.7); whether it is stored, it does not learn."""
+        said = trace.say("error", reason, f"detail={reason}")
+        await exchange.answer(504, "nothing that may be had without asking\n", ("Cache-Status", said))
 
     # -- a read
 
     async def _head(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
         """A HEAD is answered from a fresh entry to those who may read it; else it is the origin's to answer."""
         look = await self._lookout.look(ask)
-        if isinstance(look.decision, Serve) and look.stored is not None:
-            with self._store.lease(look.stored):
-                granted = self._steps.authorizer.granted(ask, look.stored, None)
+        decision, stored = look.decision, look.stored
+        if isinstance(decision, Unavailable):
+            await self._refuse_to_ask(exchange, decision.reason, trace)
+            return
+        if isinstance(decision, Serve) and not decision.refreshes and stored is not None:
+            with self._store.lease(stored):
+                granted = self._steps.authorizer.granted(ask, stored, None)
                 if granted is not None:
-                    await self._deliver(exchange, ask, look, granted.permission, self._said(look, granted, trace))
+                    await self._deliver(exchange, ask, look, granted, trace)
                     return
-        await self._pass(exchange, ask.route, "head", trace)
+        trace.fwd = "bypass"
+        said = trace.say("pass", "head", "fwd=bypass; detail=head")
+        answer = await self._steps.prober.probe(ask, stored, exchange.interim)
+        await self._steps.passthrough.relay(exchange, ask.route, answer, said)
 
     async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
         trace.fwd = "miss"
@@ -149,6 +157,8 @@ class Handler:
         match look.decision:
             case Bypass(reason):
                 await self._pass(exchange, ask.route, reason, trace)
+            case Unavailable(reason):
+                await self._refuse_to_ask(exchange, reason, trace)
             case Miss(gaps, reason):
                 # Leads: the client's own request goes out, and what comes is stored.
                 outcome = await self._steps.fetcher.lead(ask, look.stored, gaps, exchange.hint)
@@ -162,12 +172,20 @@ class Handler:
         """Asks the origin where freshness or permission needs it, then delivers what is stored."""
         stored = look.stored
         assert stored is not None
+        decision, extent, authorizer = look.decision, look.selection(ask).extent, self._steps.authorizer
         with self._store.lease(stored):
-            outcome = await self._steps.authorizer.permit(
-                ask, stored, look.selection(ask).extent, exchange.interim, is_fresh=isinstance(look.decision, Serve)
-            )
+            outcome: Granted | Refused | Changed | None = None
+            if isinstance(decision, Serve):
+                outcome = authorizer.granted(ask, stored, extent)
+                if outcome is not None and decision.refreshes:
+                    self._steps.refresher.start(ask, stored)
+            if outcome is None and _wants_no_asking(ask):
+                await self._refuse_to_ask(exchange, "only-if-cached", trace)
+                return
+            if outcome is None:
+                outcome = await authorizer.permit(ask, stored, look.others, extent, exchange.interim)
             if isinstance(outcome, Granted):
-                await self._deliver(exchange, ask, look, outcome.permission, self._said(look, outcome, trace))
+                await self._deliver(exchange, ask, look, outcome, trace)
                 return
         match outcome:
             case Refused(answer):
@@ -195,10 +213,14 @@ class Handler:
             case unreachable:
                 assert_never(unreachable)
 
-    async def _deliver(self, exchange: Exchange, ask: Ask, look: Look, permission: Permission, said: str) -> None:
-        assert look.stored is not None
-        course = Course(look.stored, look.selection(ask), permission, look.fill, said, "cache")
-        await self._steps.delivery.deliver(exchange, ask, course)
+    async def _deliver(self, exchange: Exchange, ask: Ask, look: Look, granted: Granted, trace: Trace) -> None:
+        said = self._said(look, granted, trace)
+        stored = granted.selected or look.stored
+        assert stored is not None
+        look = self._lookout.turned(look, stored)
+        with self._store.lease(stored):
+            course = Course(stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own)
+            await self._steps.delivery.deliver(exchange, ask, course)
 
     async def _relay(self, exchange: Exchange, ask: Ask, answered: Answered, fwd: str, trace: Trace) -> None:
         """The origin's own answer goes to its client, and is nobody else's. One that permits nothing tells nothing."""
@@ -222,8 +244,11 @@ class Handler:
         if granted.status is not None:
             reason = decision.reason if isinstance(decision, Revalidate) else "permission"
             return trace.say("revalidated", reason, f"fwd=stale; fwd-status={granted.status}; detail=revalidated")
-        left = int(decision.ttl) if isinstance(decision, Serve) else 0
-        return trace.say("hit", "", f"hit; ttl={left}")
+        if not isinstance(decision, Serve):
+            return trace.say("hit", "", "hit; ttl=0")
+        if decision.reason:
+            return trace.say("stale", decision.reason, f"hit; ttl={int(decision.ttl)}; detail={decision.reason}")
+        return trace.say("hit", "", f"hit; ttl={int(decision.ttl)}")
 
     async def _fail(self, exchange: Exchange, error: NezhaError, trace: Trace) -> None:
         """An error before the head is an answer; after it, it can only cut the response."""
@@ -235,3 +260,8 @@ class Handler:
             return
         exchange.keeps_alive = exchange.keeps_alive and exchange.body.is_done
         await exchange.answer(error.status, f"{error}\n", ("Cache-Status", said))
+
+
+def _wants_no_asking(ask: Ask) -> bool:
+    is_bound = not ask.route.dialect.is_object_store
+    return is_bound and "only-if-cached" in directives(ask.request.fields.get("cache-control"))

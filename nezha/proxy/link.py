@@ -9,7 +9,7 @@ from nezha.errors import OriginMismatch, OriginUnreachable
 from nezha.model import Fields, Head
 from nezha.proxy.line import Line
 from nezha.routes import Target
-from nezha.semantics.decision import Framing
+from nezha.semantics.storing import Framing
 
 _HEAD_MAX = 128 << 10
 _IDLE_SECONDS = 50.0  # shorter than what origins allow: a reused connection should be alive

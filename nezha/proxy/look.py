@@ -7,7 +7,8 @@ from nezha.model import Entry, Extent
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills
 from nezha.proxy.outgoing import Ask
-from nezha.semantics.decision import Bypass, Miss, Revalidate, Selection, Serve, on_request, select
+from nezha.semantics.decision import Decision, Miss, Revalidate, Selection, Serve, Unavailable, on_request, select
+from nezha.semantics.headers import directives
 from nezha.semantics.keys import variant
 from nezha.semantics.ranges import WHOLE
 from nezha.store.hot import Stored
@@ -20,13 +21,15 @@ _ELECTIONS_MAX = 3  # leaders whom the origin refused, before everybody asks at 
 class Look:
     """The version there is (if any), the fill that brings the rest of it, and the decision.
 
-    `is_collapsed`: what is selected is still on its way, by somebody else's request.
+    `is_collapsed`: what is selected is still on its way, by somebody else's request. `others`: further versions, where
+    Vary selects none of them and a 304 may.
     """
 
     stored: Stored | None
     fill: Fill | None
-    decision: Serve | Revalidate | Miss | Bypass
+    decision: Decision
     is_collapsed: bool = False
+    others: tuple[Stored, ...] = ()
 
     def selection(self, ask: Ask) -> Selection:
         """What is selected as of now: a 304 meanwhile may have changed the fields that preconditions are judged by."""
@@ -94,13 +97,20 @@ class Lookout:
         wanted = _wanted(ask, stored.entry)
         parts = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
         # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
-        is_known = fill is None or fill.size is not None or ask.span is None
+        is_known = fill is None or fill.size is not None or "range" not in ask.request.fields
         decision = on_request(ask.request, stored.entry if is_known else None, parts, ask.route.freshness, now)
         if isinstance(decision, Serve) and not found.is_exact:
-            decision = Revalidate(decision.selection, "vary-miss")
+            decision = _unselected(ask, decision)
         if ask.route.dialect.is_object_store and _is_refused(decision):
             decision = Miss((), "request")  # in the store's own words, and to those only who may read
-        return Look(stored, fill, decision, is_collapsed or _waits(fill, decision))
+        # An object store has one object under a key: of several the newest is asked about, as ever.
+        may_choose = not ask.route.dialect.is_object_store
+        others = tuple(each for each in versions if may_choose and each.entry in found.others)
+        return Look(stored, fill, decision, is_collapsed or _waits(fill, decision), others)
+
+    def turned(self, look: Look, stored: Stored) -> Look:
+        """The look at another version, which the origin has selected."""
+        return look if stored is look.stored else replace(look, stored=stored, fill=self._fills.of(stored))
 
 
 def _wanted(ask: Ask, entry: Entry) -> Extent:
@@ -110,13 +120,19 @@ def _wanted(ask: Ask, entry: Entry) -> Extent:
     return ask.span.within(entry.size) or Extent(0, 0)
 
 
-def _is_refused(decision: Serve | Revalidate | Miss | Bypass) -> bool:
+def _unselected(ask: Ask, decision: Serve) -> Decision:
+    """What becomes of a version that Vary does not select: only a 304 can (RFC 9111 4.1)."""
+    if not ask.route.freshness.is_metadata and "only-if-cached" in directives(ask.request.fields.get("cache-control")):
+        return Unavailable("only-if-cached")
+    return Revalidate(decision.selection, "vary-miss")
+
+
+def _is_refused(decision: Decision) -> bool:
     return isinstance(decision, Serve | Revalidate) and decision.selection.status in {412, 416}
 
 
-def _waits(fill: Fill | None, decision: Serve | Revalidate | Miss | Bypass) -> bool:
+def _waits(fill: Fill | None, decision: Decision) -> bool:
     """Whether what is selected is still on its way."""
     if fill is None or not isinstance(decision, Serve | Revalidate):
         return False
-    extent = decision.selection.extent
-    return fill.size is None or (extent is not None and not fill.slices.has(extent))
+    return fill.size is None or not all(fill.slices.has(extent) for extent in decision.selection.extents)

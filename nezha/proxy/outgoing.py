@@ -7,6 +7,7 @@ from nezha.dialects import Read
 from nezha.model import Extent, Key, Request
 from nezha.routes import Route
 from nezha.semantics.headers import end_to_end
+from nezha.semantics.locations import hops_left
 from nezha.semantics.ranges import Span, parse_range
 
 _NOTHING: Mapping[str, str] = {}
@@ -17,6 +18,8 @@ _PLAINEST = frozenset({"content-length", "host"})
 def request_head(request: Request, route: Route, more: Mapping[str, str] = _NOTHING, query: str = "") -> bytes:
     """The head of the request to the origin: end-to-end fields as they came, `more` set or replaced, `query` added."""
     fields = end_to_end(request.fields)
+    if (hops := hops_left(request)) and not route.dialect.is_object_store:
+        fields = fields.with_field("Max-Forwards", str(hops - 1))
     for name, value in more.items():
         fields = fields.with_field(name, value)
     pairs = zip(request.fields, request.lines, strict=False)  # a Host out of an absolute target may have no line

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import formatdate
 
 from nezha.errors import OriginError, RequestError
 from nezha.metrics import Metrics
-from nezha.model import Fields
+from nezha.model import Fields, Head
 from nezha.proxy.answer import Answer, Call
 from nezha.proxy.connection import Connection
 from nezha.proxy.hello import UNRECOGNIZED_NAME
@@ -17,11 +18,11 @@ from nezha.routes import Route, Routes
 from nezha.semantics.headers import end_to_end
 from nezha.tasks import Tasks
 
-Step = Callable[[], Awaitable[None]]
+Step = Callable[[Head], Awaitable[None]]
 _SPLICE_BYTES = 256 << 10
 
 
-async def nothing() -> None:
+async def nothing(head: Head) -> None:
     """The step that is none."""
 
 
@@ -32,17 +33,17 @@ class Passthrough:
         self._origins = origins
         self._metrics = metrics
 
-    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Step = nothing) -> int:
-        """Sends a request as it came, with its body, and relays the answer; its status. Raises OriginError.
+    async def forward(self, exchange: Exchange, route: Route, cache_status: str, settle: Step = nothing) -> None:
+        """Sends a request as it came, with its body, and relays the answer. Raises OriginError, RequestError.
 
-        What the answer says has happened is no news to the client before `settle` is done.
+        What the answer says has happened is no news to the client before `settle` is done, which gets its head.
         """
         request = exchange.request
         head = request_head(request, route)
         if not request.has_body:
             answer = await self._origins.fetch(route, request.method, head, exchange.interim)
             await self.relay(exchange, route, answer, cache_status, settle)
-            return answer.head.status
+            return
         tasks = Tasks()
         try:
             with self._origins.answering(route):
@@ -56,7 +57,6 @@ class Passthrough:
             await self.relay(exchange, route, answer, cache_status, settle)
         finally:
             await tasks.cancel()
-        return answer.head.status
 
     async def _answer(self, exchange: Exchange, call: Call, sending: "asyncio.Task[RequestError | None]") -> Answer:
         try:
@@ -86,9 +86,11 @@ class Passthrough:
     ) -> None:
         """Streams an origin's answer to the client as it comes."""
         try:
-            await settle()
+            await settle(answer.head)
             fields = end_to_end(answer.head.fields).without({"cache-status"})
             items = [*fields, ("Cache-Status", cache_status)]
+            if not route.dialect.is_object_store and "date" not in fields:
+                items.append(("Date", formatdate(usegmt=True)))  # RFC 9110 6.6.1
             # Where no body follows, Content-Length speaks of one that would: it is left as it is.
             has_no_body = exchange.request.method == "HEAD" or answer.head.status in {204, 304}
             length = None if has_no_body else answer.length
@@ -98,7 +100,7 @@ class Passthrough:
                 self._metrics.count("response_bytes", route.name, "origin", by=len(data))
             if answer.length is None:
                 # S3 completes an upload in the middle of its answer: spaces until it is done, then how it went.
-                await settle()
+                await settle(answer.head)
             await exchange.end(end_to_end(answer.trailers))
         finally:
             if not answer.is_done:

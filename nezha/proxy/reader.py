@@ -1,5 +1,7 @@
 """A client's place in a version: what comes next, from the store, from memory, or soon."""
 
+import asyncio
+
 from nezha.errors import NezhaError, OriginMismatch
 from nezha.model import Extent
 from nezha.proxy.fill import Fill
@@ -19,10 +21,18 @@ class Stranded(NezhaError):
         self.position = position
 
 
-class Reader:
-    """A client's place in a version: what comes next, from the store, from memory, or soon."""
+class Late(Stranded):
+    """Somebody brings it, but asking for it would bring it sooner."""
 
-    def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None) -> None:
+
+class Reader:
+    """A client's place in a version: what comes next, from the store, from memory, or soon.
+
+    `patience`: how many seconds it waits for a lane to come to its place; None: as long as it takes.
+    """
+
+    def __init__(self, stored: Stored, fill: Fill | None, extent: Extent | None, patience: float | None = None) -> None:
+        self.patience = patience
         self.position = extent.start if extent else 0
         self._stop = extent.stop if extent else None
         self._is_of_all = extent is None or extent == (0, stored.entry.size)
@@ -88,7 +98,7 @@ class Reader:
                 raise Stranded(self.position)
             part = fill.slices.at(self.position)
             if part is None:
-                await self._wait(fill, self.position)
+                await self._lane(fill)
                 continue
             offset = self.position - part.extent.start
             if part.received > offset:
@@ -113,6 +123,15 @@ class Reader:
         if position is not None and not fill.is_coming(position):
             raise Stranded(position)
         await fill.changed()
+
+    async def _lane(self, fill: Fill) -> None:
+        """Waits until a slice holds this place, or it is stored. Raises Stranded, Late."""
+        try:
+            async with asyncio.timeout(self.patience):
+                while fill.slices.taken_stop(self.position) is None:
+                    await self._wait(fill, self.position)
+        except TimeoutError:
+            raise Late(self.position) from None
 
     def _stored_run(self, limit: int | None) -> list[StoredExtent]:
         found: list[StoredExtent] = []

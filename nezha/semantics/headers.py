@@ -1,6 +1,8 @@
 """Field syntax shared by the rest: lists, directives, and which fields travel end to end."""
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 from nezha.model import Fields
 
@@ -27,7 +29,9 @@ _NEVER_NAMED = frozenset(
 
 # RFC 9110 5.6.2 and 5.6.4: a token or a quoted string, then what else stands before the next comma.
 _MEMBER = re.compile(r'(?:[^",]|"(?:\\.|[^"\\])*"?)+')
-_DIRECTIVE = re.compile(r'([^\s=;,"]+)(?:\s*=\s*("(?:\\.|[^"\\])*"|[^\s;,"]*))?')
+# No space around the sign: `max-age =5` is max-age without a value, which no reader takes for five seconds.
+_DIRECTIVE = re.compile(r'([^\s=;,"]+)(?:=("(?:\\.|[^"\\])*"|[^\s;,"]*))?')
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -45,16 +49,21 @@ def unquoted(value: str) -> str:
     return value
 
 
-def directives(value: str | None) -> dict[str, str | None]:
+@lru_cache(4096)
+def directives(value: str | None) -> Mapping[str, str | None]:
     """The directives of a Cache-Control field by lower-case name; of a repeated one the first counts.
 
-    RFC 9111 4.2.1 leaves a repeated directive open: the first is used, as most caches do.
+    RFC 9111 4.2.1 leaves a repeated directive open: the first is used, as most caches do. One with more behind it than
+    its argument has none, and what stands there is said as well: `max-age=60; no-store` is not stored.
     """
     found: dict[str, str | None] = {}
     for member in members(value):
         if match := _DIRECTIVE.match(member):
             name, argument = match.groups()
-            found.setdefault(name.lower(), None if argument is None else unquoted(argument))
+            rest = member[match.end() :]
+            found.setdefault(name.lower(), None if argument is None or rest else unquoted(argument))
+            for token in TOKEN.findall(rest):
+                found.setdefault(token.lower(), None)
     return found
 
 

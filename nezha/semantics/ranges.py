@@ -9,6 +9,8 @@ from nezha.model import Extent
 _RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.IGNORECASE | re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes[ \t]+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII)
 _BEYOND = 2**63  # no object is as long
+_SPECS_MAX = 256
+_PART_HEAD_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,32 @@ def _position(digits: str) -> int:
 def is_several(value: str | None) -> bool:
     """Whether a Range field asks for more than one byte range."""
     return value is not None and "," in value and value.strip().lower().startswith("bytes=")
+
+
+def parse_ranges(value: str | None) -> list[Span] | None:
+    """The byte ranges of a Range field with several; None where one is malformed, or they are too many to be meant."""
+    unit, _, specs = (value or "").partition("=")
+    listed = [spec for part in specs.split(",") if (spec := part.strip(" \t"))]
+    if not listed or len(listed) > _SPECS_MAX:
+        return None
+    spans = [span for spec in listed if (span := parse_range(f"{unit}={spec}")) is not None]
+    return spans if len(spans) == len(listed) else None
+
+
+def parts_of(spans: Iterable[Span], size: int) -> list[Extent]:
+    """What several ranges select of `size` bytes, in the order asked (RFC 9110 15.3.7.2).
+
+    Those that overlap, or lie closer than the head of a part is long, become one, at the place of the first.
+    """
+    found = [extent for span in spans if (extent := span.within(size)) is not None]
+    merged: list[tuple[int, Extent]] = []
+    for place, extent in sorted(enumerate(found), key=lambda each: each[1]):
+        if merged and extent.start <= merged[-1][1].stop + _PART_HEAD_BYTES:
+            first, last = merged.pop()
+            merged.append((min(first, place), Extent(last.start, max(last.stop, extent.stop))))
+        else:
+            merged.append((place, extent))
+    return [extent for _, extent in sorted(merged)]
 
 
 @dataclass(frozen=True, slots=True)

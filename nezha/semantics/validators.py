@@ -3,28 +3,35 @@
 import calendar
 import re
 from enum import Enum
+from functools import lru_cache
 
-from nezha.model import Fields
+from nezha.model import Entry, Fields
 from nezha.semantics.headers import members
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-# RFC 9110 5.6.7: IMF-fixdate, RFC 850 and asctime, in this order.
-_DATES = (
-    re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<d>\d\d) (?P<m>\w{3}) (?P<y>\d{4}) (?P<t>\d\d:\d\d:\d\d) GMT"),
-    re.compile(r"\w{6,9}, (?P<d>\d\d)-(?P<m>\w{3})-(?P<y>\d\d) (?P<t>\d\d:\d\d:\d\d) GMT"),
-    re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<m>\w{3}) (?P<d>[ \d]\d) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})"),
+_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+# RFC 9110 5.6.7: IMF-fixdate, RFC 850 and asctime, in this order; in any case of letters (RFC 9111 4.2).
+_DATES = tuple(
+    re.compile(form, re.IGNORECASE | re.ASCII)
+    for form in (
+        r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<d>\d\d) (?P<m>\w{3}) (?P<y>\d{4}) (?P<t>\d\d:\d\d:\d\d) GMT",
+        r"\w{6,9}, (?P<d>\d\d)-(?P<m>\w{3})-(?P<y>\d\d) (?P<t>\d\d:\d\d:\d\d) GMT",
+        r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<m>\w{3}) (?P<d>[ \d]\d) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})",
+    )
 )
 _LAST_YEAR_OF_2_DIGITS = 69  # 70-99 are 1970-1999: HTTP has seen no earlier date
 
 
 def parse_date(value: str | None) -> float | None:
     """An HTTP date in any of its three formats, in seconds since the epoch; None where it is none."""
-    if value is None:
-        return None
+    return None if value is None else _parse_date(value)
+
+
+@lru_cache(4096)
+def _parse_date(value: str) -> float | None:
     for form in _DATES:
         if match := form.fullmatch(value.strip()):
-            year, month, day = int(match["y"]), _MONTHS.get(match["m"]), int(match["d"])
+            year, month, day = int(match["y"]), _MONTHS.get(match["m"].lower()), int(match["d"])
             hour, minute, second = (int(part) for part in match["t"].split(":"))
             if len(match["y"]) == 2:
                 year += 2000 if year <= _LAST_YEAR_OF_2_DIGITS else 1900
@@ -39,6 +46,11 @@ def parse_date(value: str | None) -> float | None:
 def is_strong(etag: str | None) -> bool:
     """Whether an ETag is well formed and strong."""
     return etag is not None and not etag.startswith("W/") and _ETAG.fullmatch(etag) is not None
+
+
+def is_joinable(entry: Entry) -> bool:
+    """Whether other answers can be told to be of this very version: a 200 with a mark, or a strong ETag."""
+    return entry.status == 200 and (bool(entry.mark) or is_strong(entry.fields.get("etag")))
 
 
 def same_strong(one: str | None, other: str | None) -> bool:
@@ -71,6 +83,8 @@ def evaluate(request: Fields, stored: Fields) -> Verdict:
     if (known := request.get("if-none-match")) is not None:
         return Verdict.NOT_MODIFIED if _matches(known, etag, strong=False) else Verdict.PROCEED
     since = parse_date(request.get("if-modified-since"))
+    if modified is None and "last-modified" not in stored:
+        modified = parse_date(stored.get("date"))  # RFC 9111 4.3.2
     if since is not None and modified is not None and modified <= since:
         return Verdict.NOT_MODIFIED
     return Verdict.PROCEED

@@ -17,19 +17,19 @@ class Stored:
     """One stored version while it is in memory: its entry, its extents, and who reads it.
 
     `is_current`: the store finds it. `leases`: readers, under whom its extents are not unlinked. `is_removed`: neither,
-    so its extents are leaving the disk, and it takes no more of them.
+    so its extents are leaving the disk, and it takes no more of them. `is_barred`: it may not become current.
     """
 
     __slots__ = (
-        "__weakref__", "_inline_bytes", "body_bytes", "coming", "entry", "extents", "is_current", "is_removed",
-        "leases", "verified",
+        "__weakref__", "_inline_bytes", "body_bytes", "coming", "entry", "extents", "is_barred", "is_current",
+        "is_removed", "leases", "verified",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> None:
         self.entry = entry
         self.extents = extents
         self.is_current = is_current
-        self.is_removed = False
+        self.is_removed = self.is_barred = False
         self.leases = 0
         self.coming: set[Extent] = set()  # extents that are being written
         self.verified: set[int] = set()  # starts of the extents whose bytes were checked since the start

@@ -18,7 +18,7 @@ from nezha import log
 from nezha.errors import StoreError, StoreFull
 from nezha.metrics import Metrics
 from nezha.model import Entry, Extent
-from nezha.semantics.decision import is_same_version
+from nezha.semantics.storing import is_same_version
 from nezha.settings import CacheSettings
 from nezha.store import bodies
 from nezha.store.backlog import Backlog
@@ -185,7 +185,7 @@ class Store:
     async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
         """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        if may():
+        if may() and not stored.is_barred:
             stored.entry = entry
             self._make_current(stored, versions)
 
@@ -197,6 +197,12 @@ class Store:
     def freshen(self, stored: Stored, entry: Entry) -> None:
         """Replaces what is known of a version, whose bytes stay (after a 304)."""
         self._versions.freshen(stored, entry)
+
+    async def bar(self, stored: Stored) -> None:
+        """Drops a version that was allowed to be stored and is no more; one that is not visible never becomes so."""
+        stored.is_barred = True
+        if stored.is_current:
+            await self.remove(stored.entry.key)
 
     async def put(self, stored: Stored, extent: Extent, view: memoryview) -> StoredExtent:
         """Stores the bytes of an extent: staged, renamed, then its row. Raises StoreError; then nothing is left.
@@ -269,6 +275,12 @@ class Store:
         body_bytes = sum(version.body_bytes for version in versions)
         self._replace(key, versions, [])
         return body_bytes
+
+    async def restore(self, key: str, versions: Sequence[Stored]) -> None:
+        """Makes versions current again that were removed and leased meanwhile, unless others are there by now."""
+        kept = [stored for stored in versions if not stored.is_removed]
+        if kept and not await self.lookup(key):
+            self._replace(key, [], kept)
 
     async def written(self) -> None:
         """Returns when the index says what was dropped or raised before, so that a crash does not undo it.

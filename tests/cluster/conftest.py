@@ -17,12 +17,13 @@ import pytest
 from tests.cluster import image
 from tests.cluster.kube import CLIENT, OPTED_IN, Kubectl, namespace, until
 from tests.cluster.scene import SPACE, Origin, Stage, origin_objects
+from tests.real import container
 from tests.real.servers import missing
 
 PARTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nezha-parts"
 KUBERNETES = Path(os.environ.get("K8S_CACHE") or PARTS / "kubernetes")
 RUN = Path("/run/k8s-vm")
-SCRIPTS = (image.ROOT.parent / "shared" / "cluster", Path("/work/shared/cluster"))
+SCRIPTS = image.ROOT.parent / "shared" / "cluster"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,21 +45,19 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     if running is not None and running.answers():
         yield running
         return
-    scripts = next((each for each in SCRIPTS if (each / "up.sh").exists()), None)
-    if scripts is None:
+    if not (SCRIPTS / "up.sh").exists():
         missing("KUBECONFIG is not set, and shared/cluster/up.sh is not there")
     elif os.geteuid():
         missing("KUBECONFIG is not set, and only root can start a cluster")
-    assert scripts is not None
     if running is not None:  # its processes were ended, what it left on the machine was not
-        subprocess.run([scripts / "down.sh", Path(running.kubeconfig).parent], check=True, capture_output=True)
+        subprocess.run([SCRIPTS / "down.sh", Path(running.kubeconfig).parent], check=True, capture_output=True)
     state = tmp_path_factory.mktemp("cluster")
     log = state / "up.log"
     with log.open("w") as file:
-        done = subprocess.run([scripts / "up.sh", state], stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run([SCRIPTS / "up.sh", state], stdout=file, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, log.read_text()[-3000:]
     yield Kubectl(f"{state}/admin.kubeconfig")
-    subprocess.run([scripts / "down.sh", state, "--purge"], check=True, capture_output=True)
+    subprocess.run([SCRIPTS / "down.sh", state, "--purge"], check=True, capture_output=True)
 
 
 def _running() -> Kubectl | None:
@@ -76,14 +75,11 @@ def images(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         missing("the cluster is not shared/cluster's: name its images by NEZHA_TEST_IMAGE and NEZHA_TEST_CLIENT")
     ctr = ["ctr", "-a", str(socket), "-n", "k8s.io", "images"]
     directory, made = tmp_path_factory.mktemp("images"), []
-    parts = (
-        (f"localhost/nezha:test-{uuid.uuid4().hex[:8]}", _nezha_layers, _NEZHA_CONFIG),
-        (CLIENT, _client_layers, _CLIENT_CONFIG),
-    )
-    for number, (name, layers, config) in enumerate(parts):
+    parts = ((f"localhost/nezha:test-{uuid.uuid4().hex[:8]}", _write_nezha), (CLIENT, _write_client))
+    for number, (name, write) in enumerate(parts):
         if not names[number]:
-            image.write_image(base, directory / "image.tar", name, layers(), config)
-            subprocess.run([*ctr, "import", "--local", directory / "image.tar"], check=True, capture_output=True)
+            write(name, directory / f"{number}.tar")
+            subprocess.run([*ctr, "import", "--local", directory / f"{number}.tar"], check=True, capture_output=True)
             names[number] = name
             made.append(name)
     shutil.rmtree(directory)
@@ -92,38 +88,33 @@ def images(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         subprocess.run([*ctr, "rm", *made], check=True, capture_output=True)
 
 
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NEZHA_CONFIG: dict[str, Any] = {
-    "Entrypoint": ["/usr/bin/python3", "-m", "nezha"], "Cmd": ["serve"], "User": "10001:10001",
-    "Env": [_PATH, "PYTHONPATH=/opt/nezha", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"],
-}  # fmt: skip
-_CLIENT_CONFIG: dict[str, Any] = {
-    "Cmd": ["sleep", "3600"],
-    "Env": [_PATH, "PYTHONPATH=/opt/site:/opt/origin", "PYTHONUNBUFFERED=1", "LD_LIBRARY_PATH=/opt/lib"],
-}
+def _write_nezha(name: str, file: Path) -> None:
+    """The image that `make image` builds."""
+    container.build(name)
+    container.archive(name, file)
+    container.podman("rmi", "--force", name, may_fail=True)
 
 
-def _nezha_layers() -> list[bytes]:
-    """The dependencies, which are kept, and the code as it is."""
-    setup = (image.ROOT / "setup.cfg").read_text()
-    wanted = setup.partition("install_requires =")[2].partition("[options.packages.find]")[0]
-    lines = [line.strip() for line in wanted.splitlines() if line.strip() and not line.strip().startswith("#")]
+def _write_client(name: str, file: Path) -> None:
+    """The clients and the bundled origin, on the cluster's own Python image."""
 
-    def fill(root: Path) -> None:
-        image.pip_install(root / "opt" / "nezha", *lines)
-
-    kept = image.kept_layer(PARTS / "images", f"nezha {lines}", fill)
-    return [kept.read_bytes(), image.layer([(image.ROOT / "nezha", "opt/nezha/nezha")])]
-
-
-def _client_layers() -> list[bytes]:
     def fill(root: Path) -> None:
         image.pip_install(root / "opt" / "site", "boto3<1.44")
         image.add_program(root, "curl")
 
     kept = image.kept_layer(PARTS / "images", "client 1: boto3<1.44, curl", fill)
     origin = [(path, f"opt/origin/tests/{path.name}") for path in (image.ROOT / "tests").glob("*.py")]
-    return [kept.read_bytes(), image.layer(origin)]
+    layers = [kept.read_bytes(), image.layer(origin)]
+    image.write_image(KUBERNETES / "images" / "python.tar", file, name, layers, _CLIENT_CONFIG)
+
+
+_CLIENT_CONFIG: dict[str, Any] = {
+    "Cmd": ["sleep", "3600"],
+    "Env": [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH=/opt/site:/opt/origin",
+        "PYTHONUNBUFFERED=1", "LD_LIBRARY_PATH=/opt/lib",
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

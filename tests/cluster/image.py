@@ -1,4 +1,4 @@
-"""Container images without a container engine: layers of files on the cluster's own Python image, as OCI archives.
+"""The clients' image without a container engine: layers of files on the cluster's own Python image, as an OCI archive.
 
 The layer of dependencies is kept in `$XDG_CACHE_HOME/nezha-parts/images`, by the text that decides what is in it.
 """

@@ -146,6 +146,7 @@ def test_an_answer_that_the_store_inflated_is_not_the_object(items: list[tuple[s
         ("/data", (), "operation"),
         ("/data/", (), "operation"),
         ("/a%2Fb/c", (), "operation"),
+        ("/storage/v1/b/a%2Fb/o/c?alt=media", (), "operation"),
         (f"{XML}?acl", (), "parameters"),
         (f"{XML}?alt=media", (), "parameters"),
         (f"{XML}?generation=", (), "parameters"),
@@ -310,8 +311,11 @@ def test_a_write_drops_what_it_names_in_every_form(method: str, target: str, wri
         ("PUT", "/data", "data"),
         ("DELETE", "/storage/v1/b/data", "data"),
         ("PUT", "/storage/v1/b/data/o/a/acl/user", "data"),
+        ("POST", "/storage/v1/b/data/o/bulkRestore", "data"),
+        ("POST", "/storage/v1/b/data/folders/a/renameTo/folders/b", "data"),
         ("POST", "/batch/storage/v1", ""),
         ("POST", "/storage/v1/b", ""),
+        ("DELETE", "/storage/v1/b/a%2Fb/o/c", ""),
     ],
 )
 def test_a_write_that_names_no_object_is_of_its_bucket_or_of_all(method: str, target: str, bucket: str) -> None:

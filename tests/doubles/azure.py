@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import parse_qsl, quote, unquote
@@ -42,6 +43,7 @@ class AzureOrigin(Origin):
 
     def __init__(self) -> None:
         super().__init__()
+        self.now: Callable[[], float] = time.time
         self.blobs: dict[str, Blob] = {}
 
     def reply(self, request: Received, fault: Fault) -> Reply:
@@ -51,7 +53,7 @@ class AzureOrigin(Origin):
         own = _exchange(request)
         name = unquote(request.path[1:])
         blob = self.blobs.get(name)
-        if not _is_allowed(request, blob):
+        if not _is_allowed(request, blob, self.now()):
             return plain(403, own)
         if request.method == "PUT":
             self.blobs[name] = Blob(request.body, f'"0x8D{request.sequence}"')
@@ -97,7 +99,7 @@ def _content(request: Received, blob: Blob, own: Headers) -> Reply:
     return Reply(206, [*head, ("Content-Range", f"bytes {start}-{stop - 1}/{size}")], blob.body, start, stop)
 
 
-def _is_allowed(request: Received, blob: Blob | None) -> bool:
+def _is_allowed(request: Received, blob: Blob | None, now: float) -> bool:
     values = dict(parse_qsl(request.query, keep_blank_values=True))
     authorization = request.header("authorization")
     if authorization is not None:
@@ -107,7 +109,7 @@ def _is_allowed(request: Received, blob: Blob | None) -> bool:
         return authorization == "Bearer good"
     if "sig" in values:
         ends = time.mktime(time.strptime(values["se"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
-        return time.time() < ends and values["sig"] == _sas_signature(KEY, unquote(request.path), values["se"])
+        return now < ends and values["sig"] == _sas_signature(KEY, unquote(request.path), values["se"])
     return blob is not None and blob.is_public and request.method in ("GET", "HEAD")
 
 

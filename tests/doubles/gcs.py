@@ -10,9 +10,12 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import parse_qsl, quote, unquote
+
+from awscrt.checksums import crc32c
 
 from tests.faults import Fault
 from tests.objects import Body, Reply, plain
@@ -35,9 +38,11 @@ class Blob:
     readers: set[str] = field(default_factory=lambda: {"good"})
     is_public: bool = False
     etag: str = field(init=False)
+    crc32c: str = field(init=False)  # as stated
 
     def __post_init__(self) -> None:
         self.etag = base64.b64encode(f"{self.generation}/1".encode()).decode()
+        self.crc32c = base64.b64encode(crc32c(self.body).to_bytes(4, "big")).decode()
 
     @property
     def md5(self) -> str:
@@ -49,6 +54,7 @@ class GcsOrigin(Origin):
 
     def __init__(self) -> None:
         super().__init__()
+        self.now: Callable[[], float] = time.time
         self.blobs: dict[tuple[str, str], Blob] = {}
         self.old: dict[tuple[str, str], Blob] = {}  # noncurrent generations, one of each object
 
@@ -64,7 +70,7 @@ class GcsOrigin(Origin):
         old = self.old.get((bucket, name))
         if old is not None and values.get("generation") == str(old.generation):
             blob = old
-        if (refused := _refusal(request, blob)) is not None:
+        if (refused := _refusal(request, blob, self.now())) is not None:
             return plain(refused)
         if blob is None or values.get("generation", str(blob.generation)) != str(blob.generation):
             return plain(404)
@@ -131,7 +137,7 @@ def _content(request: Received, blob: Blob, form: str) -> Reply:
         ("x-goog-metageneration", "1"),
         ("x-goog-stored-content-encoding", blob.encoding or "identity"),
         ("x-goog-stored-content-length", str(len(blob.body))),
-        ("x-goog-hash", f"md5={base64.b64encode(bytes.fromhex(blob.md5)).decode()}"),
+        ("x-goog-hash", f"crc32c={blob.crc32c},md5={base64.b64encode(bytes.fromhex(blob.md5)).decode()}"),
         ("x-guploader-uploadid", f"upload-{request.sequence}"),
         ("Content-Type", "application/octet-stream" if form == "xml" else "application/x-json-form"),
         *([("Cache-Control", "public, max-age=3600")] if blob.is_public else []),
@@ -156,15 +162,15 @@ def _content(request: Received, blob: Blob, form: str) -> Reply:
 # -- credentials
 
 
-def _refusal(request: Received, blob: Blob | None) -> int | None:
+def _refusal(request: Received, blob: Blob | None, now: float) -> int | None:
     """401 or 403 where the caller may not read; who may not, is not told whether the object is there."""
-    holder = _holder(request)
+    holder = _holder(request, now)
     if holder == "":
         return None if blob is not None and blob.is_public else 401
     return None if holder is not None and (blob is None or holder in blob.readers) else 403
 
 
-def _holder(request: Received) -> str | None:
+def _holder(request: Received, now: float) -> str | None:
     """Who asks: empty for nobody, None where the credential is not good."""
     values = dict(parse_qsl(request.query, keep_blank_values=True))
     authorization = request.header("authorization")
@@ -174,7 +180,7 @@ def _holder(request: Received) -> str | None:
         key, signed = values["X-Goog-Credential"].partition("/")[0], values["X-Goog-SignedHeaders"]
         shown = values.pop("X-Goog-Signature")
         start = time.mktime(time.strptime(values["X-Goog-Date"], "%Y%m%dT%H%M%SZ")) - time.timezone
-        if time.time() >= start + int(values["X-Goog-Expires"]):
+        if now >= start + int(values["X-Goog-Expires"]):
             return None
     elif authorization.startswith("GOOG4-HMAC-SHA256 "):
         parts = dict(part.split("=", 1) for part in authorization.partition(" ")[2].split(", "))

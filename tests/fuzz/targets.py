@@ -23,10 +23,11 @@ from nezha.proxy.heads import parse_field_line, parse_head
 from nezha.proxy.hello import BadHello, Hello, read_hello
 from nezha.routes import DIALECTS
 from nezha.semantics import headers, validators
-from nezha.semantics.decision import Context, Fail, Forward, Framing, Freshen, Store, on_request, on_response, select
+from nezha.semantics.decision import on_request, select
 from nezha.semantics.freshness import Policy, age, lifetime
 from nezha.semantics.keys import matches, vary_of
 from nezha.semantics.ranges import gaps, parse_content_range, parse_range
+from nezha.semantics.storing import Context, Fail, Forward, Framing, Freshen, Store, on_response
 
 NOW = 1_800_000_000.0
 
@@ -98,12 +99,12 @@ def _body(data: bytes, step: int) -> tuple[bytes, int] | None:
         return found
 
     try:
-        read().send(None)  # it never waits: what comes is there
+        read().send(None)
     except StopIteration as ended:
-        found: bytes = ended.value
+        return ended.value, len(data) - len(came.inbox) - len(came._data)
     except RequestError:
         return None
-    return found, len(data) - len(came.inbox) - len(came._data)
+    raise AssertionError("it waits, where all that comes is there")
 
 
 def _plainly(data: bytes) -> tuple[bytes, int]:
@@ -172,14 +173,16 @@ def fields(data: bytes) -> None:
         )
         if "*" not in headers.members(answer.get("vary")):
             assert matches(entry.vary, request.fields)
-        assert lifetime(entry.fields, policy) >= 0
+        assert lifetime(entry.status, entry.fields, policy) >= 0
         assert age(entry, NOW + 5) >= 5
         on_request(request, entry, [Extent(0, 1000)], policy, NOW)
         selected = select(request, entry)
         assert selected.extent is None or 0 <= selected.extent.start <= selected.extent.stop <= 1000
         context = Context(
-            request, parse_range(request.fields.get("range")), False, policy, True, False, 1 << 30, NOW, NOW
-        )
+            request=request, asked=parse_range(request.fields.get("range")), shows_credential=False, policy=policy,
+            may_store=True, honors_no_store=False, max_object=1 << 30, whole_fields=frozenset({"content-md5"}),
+            requested_at=NOW, answered_at=NOW,
+        )  # fmt: skip
         for status in (200, 206, 304):
             outcome = on_response(Head(status, answer), Framing.LENGTH, 10, context)
             assert isinstance(outcome, Store | Freshen | Forward | Fail)

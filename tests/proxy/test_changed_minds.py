@@ -1,5 +1,6 @@
 """An origin that says something else of the same object than before: found by the random model (`tests/soak`)."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
-from tests.running import running, web
+from tests.rawclient import request_bytes
+from tests.running import HOST, running, web
 
 SIZE = 3_000_000
 PART = {"Range": "bytes=0-999999"}
@@ -61,3 +63,23 @@ async def test_one_variant_does_not_stand_in_for_another_while_the_origin_is_unw
         origin.fault("/a", Fault(status=503))
         assert (await nezha.get("/a", headers={"Accept-Language": "de"})).status == 503
         assert (await nezha.get("/a", headers={"Accept-Language": "en"})).body == b"english"
+
+
+@pytest.mark.parametrize("etag", ['"v1"', 'W/"v1"'])
+async def test_what_a_304_forbids_to_store_is_not_stored_by_the_fill_that_runs(tmp_path: Path, etag: str) -> None:
+    release = asyncio.Event()
+    async with Origin() as origin, running(tmp_path, web(origin, parallel=1)) as nezha:
+        found = origin.serve("/a", Object(body=Pattern(SIZE), etag=etag, cache_control="max-age=3600"))
+        origin.fault("/a", Fault(hold=release, hold_after=2_000_000), nth=1)
+        async with await nezha.client() as client:
+            await client.send(request_bytes("GET", "/a", HOST))
+            await client.read_head()
+            found.cache_control = "private, max-age=3600"
+            second = asyncio.create_task(nezha.get("/a", headers={"Cache-Control": "no-cache"}))
+            await origin.finished(1)  # the 304
+            release.set()
+            assert await client.read(SIZE) == (await second).body == pattern(SIZE)
+        await nezha.quiet()
+        await nezha.get("/a")
+        assert origin.count() == 3
+        assert nezha.metric("nezha_store_objects") == 0

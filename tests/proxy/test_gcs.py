@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.gcs import HOST, Blob, GcsOrigin, hmac_header, signed_url
 from tests.faults import Fault
 from tests.objects import pattern
-from tests.rawclient import Response, request_bytes
+from tests.rawclient import Response, Truncated, request_bytes
 from tests.running import Running, running
 
 SIZE = 3_000_000
@@ -134,6 +134,19 @@ async def test_parts_of_a_generation_complete_each_other(tmp_path: Path) -> None
         assert nezha.metric("nezha_origin_bytes_total") == SIZE
 
 
+@pytest.mark.parametrize("size", [1_500_000, SIZE, 4_000_000])
+async def test_what_is_missing_of_a_generation_is_never_another_ones(size: int, tmp_path: Path) -> None:
+    async with scene(tmp_path) as (nezha, origin):
+        await read(nezha, MEDIA, Range="bytes=0-1999999")
+        await nezha.quiet()
+        # No If-Match goes out with the question for the rest: the generation of its answer tells.
+        origin.blobs["data", "a/b"] = Blob(pattern(size, 2), GENERATION + 1)
+        for _ in range(2):
+            answer = await read(nezha, MEDIA)
+            assert (answer.status, answer.body) == (200, pattern(size, 2))
+            assert answer.get("x-goog-generation") == str(GENERATION + 1)
+
+
 async def test_an_answer_that_breaks_off_is_resumed_within_its_generation(tmp_path: Path) -> None:
     async with scene(tmp_path) as (nezha, origin):
         origin.fault(MEDIA.partition("?")[0], Fault(reset_after=1_000_000), nth=1)
@@ -235,3 +248,15 @@ async def test_a_public_object_is_read_by_who_shows_nothing(tmp_path: Path) -> N
         assert nezha.metric("nezha_origin_bytes_total") == SIZE
         origin.blobs["data", "a/b"].is_public = False
         assert (await nezha.get(MEDIA, host=HOST)).status == 401
+
+
+@pytest.mark.parametrize("target", [MEDIA, XML])
+async def test_an_object_that_is_not_what_its_checksum_says_is_cut_and_not_kept(target: str, tmp_path: Path) -> None:
+    async with scene(tmp_path) as (nezha, origin):
+        origin.blobs["data", "a/b"].crc32c = Blob(b"another").crc32c
+        with pytest.raises(Truncated):
+            await read(nezha, target)
+        await nezha.quiet()
+        assert nezha.metric("nezha_store_objects") == 0
+        origin.blobs["data", "a/b"] = Blob(BODY)
+        assert (await read(nezha, target)).body == BODY

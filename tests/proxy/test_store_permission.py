@@ -5,9 +5,10 @@ what its signature leaves room for would be refused.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 from tests.doubles import azure, gcs, huggingface
 from tests.faults import Fault
 from tests.objects import pattern
-from tests.origin import Origin
 from tests.rawclient import Response, request_bytes
 from tests.running import Running, running
 
@@ -41,7 +41,7 @@ Maker = Callable[[str, dict[str, str]], Wire]  # method and more headers -> the 
 class Store:
     """A store's double, the settings of its origin, and those who may and may not read its one object."""
 
-    origin: Origin
+    origin: gcs.GcsOrigin | azure.AzureOrigin | huggingface.HubOrigin
     settings: dict[str, Any]
     etag: str
     good: dict[str, Maker]
@@ -158,6 +158,11 @@ async def send(nezha: Running, store: Store, who: Maker, read: str = "GET") -> R
     return await nezha.get(wire.target, host=wire.host, headers=wire.headers, method=method)
 
 
+def as_before(wire: Wire) -> Maker:
+    """The very same request once more."""
+    return lambda _, more: replace(wire, headers={**wire.headers, **more})
+
+
 def check_refused(answer: Response, what: str) -> None:
     assert answer.status in {401, 403}, what
     assert len(answer.body) < 100, what
@@ -197,6 +202,42 @@ async def test_who_may_not_read_gets_nothing_of_a_running_fill(name: str, tmp_pa
                         check_refused(await send(nezha, store, bad, read), f"while {who} reads: {other}, {read}")
                 going.set()
                 assert (await leader.read_response()).body == BODY
+
+
+@pytest.mark.parametrize(("name", "who"), [("gcs", "signed URL"), ("azure", "SAS"), ("huggingface", "presigned")])
+async def test_a_secret_that_has_ended_is_granted_nothing_more(name: str, who: str, tmp_path: Path) -> None:
+    store, passed = STORES[name](), 0.0
+    store.origin.now = now = lambda: time.time() + passed
+    policy: dict[str, object] = {"fresh": "1d", "grant": "1h", "immutable": True}
+    async with store.origin:
+        policy["connect"] = store.origin.url
+        async with running(tmp_path, {**store.settings, **policy}, now=now) as nezha:
+            wire = store.good[who]("GET", {})
+            for _ in range(2):
+                assert (await nezha.get(wire.target, host=wire.host, headers=wire.headers)).body == BODY
+            assert store.origin.count() == 1, "the second was granted"
+            passed = 601.0
+            for read in READS:
+                check_refused(await send(nezha, store, as_before(wire), read), read)
+
+
+@pytest.mark.parametrize(
+    ("who", "seconds"), [("bearer, media", 61), ("bearer, xml", 61), ("signed URL", 61), ("hmac", 0)]
+)
+async def test_who_was_revoked_reads_no_longer_than_the_grant(who: str, seconds: float, tmp_path: Path) -> None:
+    store, passed = gcs_store(), 0.0
+    async with store.origin:
+        policy = {"fresh": "1d", "grant": "60s", "immutable": True, "connect": store.origin.url}
+        async with running(tmp_path, {**store.settings, **policy}, now=lambda: time.time() + passed) as nezha:
+            wire = store.good[who]("GET", {})
+            assert (await send(nezha, store, as_before(wire))).body == BODY
+            assert isinstance(store.origin, gcs.GcsOrigin)
+            store.origin.blobs["data", "a/b.bin"].readers = {"other"}
+            if seconds:  # of a secret; a proof is asked for at each use
+                assert (await send(nezha, store, as_before(wire))).body == BODY
+            passed = seconds
+            for read in READS:
+                check_refused(await send(nezha, store, as_before(wire), read), read)
 
 
 @pytest.mark.parametrize("name", list(STORES))

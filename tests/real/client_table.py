@@ -24,11 +24,12 @@ def markdown(columns: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> s
 def settled(store: str, table: str) -> None:
     """The section `store` of the page holds this table. Fails where it does not, and is not to be written."""
     text = PAGE.read_text()
-    begin, end = f"<!-- {store} -->\n", f"\n<!-- end of {store} -->"
+    begin, end = f"<!-- {store} -->\n", f"<!-- end of {store} -->"
+    assert text.find(begin) < text.find(end), f"{PAGE} has no place for {store}"
     before, _, rest = text.partition(begin)
     old, _, after = rest.partition(end)
-    if old == table:
+    if old.strip() == table:
         return
     if os.environ.get("NEZHA_WRITE_DOCS") != "1":
         pytest.fail(f"docs/clients.md does not say what was seen; NEZHA_WRITE_DOCS=1 writes it there:\n{table}")
-    PAGE.write_text(f"{before}{begin}{table}{end}{after}")
+    PAGE.write_text(f"{before}{begin}{table}\n{end}{after}")

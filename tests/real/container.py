@@ -54,8 +54,8 @@ def inspect(name: str) -> dict[str, Any]:
 
 
 def archive(name: str, file: Path) -> None:
-    """Writes an image as an OCI archive, as containerd imports it."""
-    podman("save", "--quiet", "--format", "oci-archive", "--output", str(file), name)
+    """Writes an image to a file that containerd imports under the same name."""
+    podman("save", "--quiet", "--format", "docker-archive", "--output", str(file), name)
 
 
 def run(image: str, *command: str, options: tuple[str, ...] = (), may_fail: bool = False) -> str:

@@ -13,9 +13,10 @@ KUBECONFORM=v0.8.0
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
-# With the word `chart`: only what `make chart` needs of all this.
+# With a word only what that one needs of all this: `chart` for `make chart`, `image` for `make test-cluster`.
 main() {
   install_packages
+  [[ ${1:-} != image ]] || { make_base; return; }
   build helm "$HELM" helm.sh/helm/v4/cmd/helm
   build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
   [[ ${1:-} != chart ]] || return 0
@@ -34,6 +35,7 @@ install_packages() {
   has wget || missing+=(wget)
   has gcc || missing+=(gcc libc6-dev)
   has openssl || missing+=(openssl)
+  has rclone || missing+=(rclone)
   has unshare || missing+=(util-linux)
   has cargo || missing+=(cargo)
   has go || missing+=(golang-go)

@@ -46,7 +46,8 @@ def test_a_variant_is_made_by_what_vary_names(response: Fields, request_fields: 
         (GZIP, fields(("Accept-Encoding", "gzip")), True),
         (GZIP, fields(("ACCEPT-ENCODING", " gzip ")), True),
         (GZIP, fields(("Accept-Encoding", "br")), False),
-        (GZIP, fields(("Accept-Encoding", "GZIP")), False),
+        (GZIP, fields(("Accept-Encoding", "GZIP;q=1.0")), True),
+        (GZIP, fields(("Accept-Encoding", "gzip;q=0.5")), False),
         (GZIP, fields(("Accept-Encoding", "gzip, br")), False),
         (GZIP, fields(), False),
         (NO_ENCODING, fields(), True),
@@ -55,6 +56,11 @@ def test_a_variant_is_made_by_what_vary_names(response: Fields, request_fields: 
         ((("a", "1, 2"),), fields(("A", "1"), ("A", "2")), True),
         ((("a", "1, 2"),), fields(("A", "1,2")), True),
         ((("a", "1, 2"),), fields(("A", "2, 1")), False),
+        # choices have weights, and no order or case
+        ((("accept-language", "de;q=0.5, en"),), fields(("Accept-Language", "eN , DE; q=0.50")), True),
+        ((("accept-language", "de;q=0.5, en"),), fields(("Accept-Language", "en;q=0.5, de")), False),
+        ((("accept", 'a/b;x="C"'),), fields(("Accept", 'a/b;x="C";q=1')), True),
+        ((("accept", 'a/b;x="C"'),), fields(("Accept", 'a/b;x="c"')), False),
         ((("a", "fr"),), fields(("A", "fr\xa0")), False),  # no white space of HTTP: another value to the origin
         ((("a", "1"), ("b", "2")), fields(("A", "1")), False),
         ((("a", "1"), ("b", "2")), fields(("B", "2"), ("A", "1")), True),
@@ -84,9 +90,14 @@ def test_of_what_matches_the_newest_is_selected() -> None:
     assert variant([old, other], asked) == Variant(old, is_exact=True)
 
 
+def test_the_date_of_an_answer_says_how_new_it_is() -> None:
+    dated = Entry("k", "v", 200, fields(("Date", "Thu, 01 Jan 2026 00:00:00 GMT")), 5, 1.0, 1.0, is_open=True)
+    assert variant([entry((), 2.0), dated], fields()) == Variant(dated, is_exact=True)
+
+
 def test_where_nothing_matches_the_newest_that_a_304_can_select_is_offered() -> None:
     old, new, weak = entry(GZIP, 1.0, ETAG), entry(GZIP, 2.0, '"v2"'), entry(GZIP, 3.0, 'W/"v3"')
-    assert variant([old, new, weak, entry(GZIP, 4.0)], fields()) == Variant(new, is_exact=False)
+    assert variant([old, new, weak, entry(GZIP, 4.0)], fields()) == Variant(new, False, (old,))
 
 
 def test_a_variant_without_a_strong_validator_is_no_one_elses() -> None:

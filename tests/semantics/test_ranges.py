@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nezha.model import Extent
-from nezha.semantics.ranges import WHOLE, ContentRange, Span, gaps, is_several, parse_content_range, parse_range
+from nezha.semantics.ranges import (
+    WHOLE,
+    ContentRange,
+    Span,
+    gaps,
+    is_several,
+    parse_content_range,
+    parse_range,
+    parse_ranges,
+    parts_of,
+)
 
 SMALL = st.integers(0, 30)
 SPANS = st.builds(Span, SMALL, st.none()) | st.builds(lambda a, b: Span(a, a + b + 1), SMALL, SMALL)
@@ -224,3 +234,45 @@ def test_gaps_and_what_is_there_make_up_what_is_wanted_and_share_no_byte(wanted:
     assert positions(missing) == positions([wanted]) - positions(have)
     assert all(gap.length > 0 for gap in missing)
     assert all(one.stop < other.start for one, other in pairwise(missing))
+
+
+# Several ranges
+
+
+@pytest.mark.parametrize(
+    ("value", "spans"),
+    [
+        ("bytes=0-1,4-5", [Span(0, 2), Span(4, 6)]),
+        ("BYTES= 0-1 ,, -5,7-", [Span(0, 2), Span(None, 5), Span(7, None)]),
+        *((value, None) for value in (None, "", "bytes=", "bytes=,", "bytes=0-1,x", "bytes=0-1,4-3", "lines=0-1,2-3")),
+        (f"bytes={','.join(['0-1'] * 257)}", None),
+    ],
+)
+def test_several_ranges_are_all_read_or_none(value: str | None, spans: list[Span] | None) -> None:
+    assert parse_ranges(value) == spans
+
+
+@pytest.mark.parametrize(
+    ("spans", "extents"),
+    [
+        ([Span(0, 10), Span(500, 510)], [Extent(0, 10), Extent(500, 510)]),
+        ([Span(500, 510), Span(0, 10)], [Extent(500, 510), Extent(0, 10)]),
+        ([Span(0, 10), Span(5, 20)], [Extent(0, 20)]),
+        ([Span(0, 20), Span(5, 10)], [Extent(0, 20)]),
+        ([Span(0, 10), Span(90, 100)], [Extent(0, 100)]),
+        ([Span(0, 10), Span(91, 100)], [Extent(0, 10), Extent(91, 100)]),
+        ([Span(300, 310), Span(0, 10), Span(305, 320)], [Extent(300, 320), Extent(0, 10)]),
+        ([Span(0, 10), Span(None, 10), Span(5000, None)], [Extent(0, 10), Extent(990, 1000)]),
+        ([Span(1000, None), Span(None, 0)], []),
+    ],
+)
+def test_parts_are_what_there_is_of_several_ranges(spans: list[Span], extents: list[Extent]) -> None:
+    assert parts_of(spans, 1000) == extents
+
+
+@given(st.lists(SPANS_AND_SUFFIXES, max_size=6), st.integers(0, 40))
+def test_parts_hold_every_byte_that_is_asked_for_once(spans: list[Span], size: int) -> None:
+    parts = parts_of(spans, size)
+    asked = positions([extent for span in spans if (extent := span.within(size)) is not None])
+    assert asked <= positions(parts) <= set(range(size))
+    assert sum(part.length for part in parts) == len(positions(parts))

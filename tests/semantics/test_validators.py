@@ -1,13 +1,23 @@
 """Dates, entity tags, preconditions and their precedence (RFC 9110 5.6.7, 8.8 and 13)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nezha.model import Fields
-from nezha.semantics.validators import Verdict, evaluate, is_strong, parse_date, range_applies, same_strong, same_weak
+from nezha.model import Entry, Fields
+from nezha.semantics.validators import (
+    Verdict,
+    evaluate,
+    is_joinable,
+    is_strong,
+    parse_date,
+    range_applies,
+    same_strong,
+    same_weak,
+)
 
 EARLY = "Thu, 01 Jan 2026 00:00:00 GMT"
 MIDDLE = "Thu, 01 Jan 2026 00:00:01 GMT"
@@ -52,10 +62,17 @@ def test_a_date_is_seconds_since_the_epoch(value: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["thu, 01 JAN 2026 00:00:00 gmt", "THURSDAY, 01-jan-26 00:00:00 GMT", "thu jan  1 00:00:00 2026"]
+)
+def test_a_date_is_read_in_any_case_of_letters(value: str) -> None:
+    assert parse_date(value) == 1767225600
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *(None, "", "0", "-1", NOT_A_DATE, f"{EARLY}, {LATE}", "Thu, 01 Jan 2026 00:00:00", "01 Jan 2026 00:00:00 GMT"),
-        *("Thu, 01 Jan 2026 00:00:00 UTC", "Thu, 01 Jan 2026 00:00:00 +0000", "thu, 01 jan 2026 00:00:00 gmt"),
+        *("Thu, 01 Jan 2026 00:00:00 UTC", "Thu, 01 Jan 2026 00:00:00 +0000", "Thu, 01 Jan 2026 00.00.00 GMT"),
         *("Thu, 1 Jan 2026 00:00:00 GMT", "Thu, 01 Foo 2026 00:00:00 GMT", "Thu, 01 Jan 26 00:00:00 GMT"),
         *("Thu, 00 Jan 2026 00:00:00 GMT", "Thu, 32 Jan 2026 00:00:00 GMT", "Mon, 30 Feb 2026 00:00:00 GMT"),
         *("Thu, 01 Jan 2026 24:00:00 GMT", "Thu, 01 Jan 2026 00:60:00 GMT", "Thu, 01 Jan 2026 00:00:61 GMT"),
@@ -236,3 +253,25 @@ def test_a_range_applies_where_if_range_names_the_stored_version(
 ) -> None:
     request = Fields([("Range", "bytes=0-1"), *([("If-Range", condition)] if condition is not None else [])])
     assert range_applies(request, Fields(stored.items())) is applies
+
+
+def test_answers_join_a_200_with_a_strong_etag_only() -> None:
+    def entry(status: int, etag: str) -> Entry:
+        return Entry("k", "v", status, Fields([("ETag", etag)]), 5, 0.0, 0.0, is_open=True)
+
+    assert is_joinable(entry(200, '"a"'))
+    assert not is_joinable(entry(200, 'W/"a"'))
+    assert is_joinable(replace(entry(200, 'W/"a"'), mark="7"))
+    assert not is_joinable(entry(404, '"a"'))
+
+
+def test_where_nothing_was_modified_the_date_of_the_answer_counts() -> None:
+    stored = Fields([("Date", "Thu, 01 Jan 2026 00:00:00 GMT")])
+    for since, verdict in (
+        (NOT_A_DATE, Verdict.PROCEED),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", Verdict.PROCEED),
+        (LATE, Verdict.NOT_MODIFIED),
+    ):
+        assert evaluate(Fields([("If-Modified-Since", since)]), stored) is verdict
+    odd = Fields([("Date", "Thu, 01 Jan 2026 00:00:00 GMT"), ("Last-Modified", "x")])
+    assert evaluate(Fields([("If-Modified-Since", LATE)]), odd) is Verdict.PROCEED

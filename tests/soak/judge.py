@@ -82,11 +82,11 @@ class Judge:
         story = self._truth.stories[self._truth.resource(asked.path, asked.get("accept-language"))]
         is_troubled = story.troubled > asked.began
         if answered.status is None or answered.status >= 500 or not answered.is_whole:
-            is_cut = answered.status in {200, 206}  # which a version that is no more excuses too
+            is_cut = answered.status in {None, 200, 206}  # which a version that is no more excuses too
             if not is_troubled and not (is_cut and story.changed > asked.began):
                 raise Violation(f"{answered.status} or a cut, although the origin was well")
             if answered.status not in {200, 206}:
-                return
+                return  # it says nothing of any version
         match answered.status:
             case 200 | 206 | 304:
                 self._served(asked, answered, story, is_troubled=is_troubled)
@@ -133,7 +133,9 @@ class Judge:
         if said.order > asked.began:
             return True
         until = lifetime(said)
-        is_usable = said.credential in {None, asked.get("authorization")} or is_shared(said.meta)
+        # What a credential was told makes nothing fresh for everybody (RFC 9111 3.5); whoever has a permission of its
+        # own may go by anybody's word on the same version.
+        is_usable = said.credential is None or asked.get("authorization") is not None or is_shared(said.meta)
         if until is None or said.order < story.floor <= asked.began or not is_usable:
             return False
         more = GRACE if is_troubled and may_outlive(said.meta) else 0.0
@@ -141,7 +143,9 @@ class Judge:
 
     def _is_permitted(self, asked: Asked, said: Said, story: Story, *, is_troubled: bool) -> bool:
         credential = asked.get("authorization")
-        if said.credential != credential or (asked.method == "GET" and said.method != "GET"):
+        # A HEAD grants HEAD only; but what it says to everybody of an open object holds for GET too (RFC 9111 4.3.5).
+        is_less = asked.method == "GET" and said.method != "GET" and credential is not None
+        if said.credential != credential or is_less:
             return False
         if said.order > asked.began:
             return True
@@ -162,7 +166,8 @@ class Judge:
             if answered.get(name) != value:
                 raise Violation(f"{name} is {answered.get(name)!r} where the origin said {value!r}")
         cookie = answered.get("set-cookie")
-        if cookie is not None and story.cookies.get(cookie, 0) <= asked.began:
+        is_for_all = bool(meta.directives().keys() & {"public", "s-maxage"})  # then it is stored and replayed
+        if cookie is not None and not is_for_all and story.cookies.get(cookie, 0) <= asked.began:
             raise Violation(f"somebody else's cookie {cookie}")
 
     def _check_body(self, asked: Asked, answered: Answered, version: Version, *, is_troubled: bool) -> None:

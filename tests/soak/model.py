@@ -52,7 +52,7 @@ class Model:
             self.truth, grant=f"{GRANT}s", grace=f"{GRACE}s", grant_in_outage=f"{GRANT_IN_OUTAGE}s", parallel=4
         )
         # So little of everything that bodies leave memory, and objects the disk.
-        small = {"size": "1500KiB", "slice": "64KiB", "buffers": "1MiB", "memory": "32KiB", "drain": "2s"}
+        small = {"size": "800KiB", "slice": "64KiB", "buffers": "1MiB", "memory": "32KiB", "drain": "2s"}
         return settings_for(self._directory, [origin], **small)
 
     async def _open(self) -> Server:
@@ -104,9 +104,10 @@ class Model:
             self.truth.flips[path] = self.rng.randrange(4)
         if self.rng.random() < 0.3:
             self._harm(path)
-        async with asyncio.TaskGroup() as group:
-            for each in asked[: self.rng.randrange(2, 7)]:
-                group.create_task(self._ask(each, is_shared=False))
+        some = asked[: self.rng.randrange(2, 7)]
+        ended = await asyncio.gather(*(self._ask(each, is_shared=False) for each in some), return_exceptions=True)
+        for error in filter(None, ended):
+            raise error
         self._settle(path)
 
     async def _leave(self) -> None:
@@ -124,7 +125,7 @@ class Model:
 
     async def _write(self) -> None:
         path = self.rng.choice(PATHS)
-        body = self.rng.randbytes(self.rng.choice((0, 10, 5000, 100_000))) if self.rng.random() < 0.7 else None
+        body = self.rng.randbytes(self.rng.choice((0, 10, 5000, 100_000))) if self.rng.random() < 0.85 else None
         asked = Asked("DELETE" if body is None else "PUT", path, (), self.truth.tick())
         await self._ask(asked, body)
         if path in self.truth.written:
@@ -160,7 +161,8 @@ class Model:
         self._is_unquiet = True
 
     async def _change(self) -> None:
-        path = self.rng.choice(PATHS)
+        gone = [path for path in PATHS if self.truth.state(path, "en").version is None]
+        path = self.rng.choice(gone or PATHS)
         self._tell(f"change {path}: {self.truth.change(path)}")
 
     async def _flip(self) -> None:
@@ -207,17 +209,19 @@ class Model:
     def _question(self, path: str) -> Asked:
         rng = self.rng
         headers: list[tuple[str, str]] = []
-        if (credential := rng.choice((None, None, None, *TOKENS))) is not None:
-            headers.append(("Authorization", credential))
         language = rng.choice(self.truth.languages(path))
+        state = self.truth.state(path, language)
+        able = (None, None, None, *TOKENS) if state.readers is None else tuple(state.readers)
+        if (credential := rng.choice(able if rng.random() < 0.8 else (None, *TOKENS))) is not None:
+            headers.append(("Authorization", credential))
         if language:
             headers.append(("Accept-Language", language))
         if rng.random() < 0.35:
-            size = rng.choice((1, 10, 1000, 65_536, 100_000, 400_000))
+            size = len(state.version.body) or 1 if state.version is not None else 10
+            size = rng.choice((1, 10, 1000, size, size, size, 400_000))
             first, last = sorted((rng.randrange(size), rng.randrange(size)))
             asked_for = rng.choice((f"{first}-{last}", f"{first}-{last}", f"{first}-", f"-{last + 1}"))
             headers.append(("Range", f"bytes={asked_for}"))
-        state = self.truth.state(path, language)
         known = state.version.etag if state.version is not None and rng.random() < 0.7 else '"v1"'
         if known is not None and rng.random() < 0.12:
             headers.append((rng.choice(("If-None-Match", "If-None-Match", "If-Match", "If-Range")), known))

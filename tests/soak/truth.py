@@ -20,9 +20,9 @@ START = 1_800_000_000.0
 TOKENS = ("Bearer one", "Bearer two")
 CACHE_CONTROLS = (
     "max-age=60", "public, max-age=600", "s-maxage=100", "public, max-age=30", "max-age=60, must-revalidate",
-    "max-age=600", "public, max-age=60", "max-age=0", "no-cache", "no-store", "private, max-age=100", None,
+    "max-age=600", "public, max-age=60", "public, max-age=600", "public, s-maxage=300", "max-age=0",
+    "no-cache", "no-store", "private, max-age=100", None,
 )  # fmt: skip
-NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,11 @@ class Truth(Origin):
         """Something of a path changes; what."""
         language = self.rng.choice(self.languages(path))
         name, state = self.resource(path, language), self.state(path, language)
-        what = self.rng.choice(("version", "version", "version", "version", "meta", "meta", "readers", "gone"))
+        what = (
+            "version"
+            if state.version is None
+            else self.rng.choice(("version", "version", "version", "version", "meta", "meta", "readers", "gone"))
+        )
         match what:
             case "version":
                 state = replace(state, version=self.new_version(), meta=self.new_meta())

@@ -71,7 +71,8 @@ def done(kind: type[Client], job: dict[str, Any]) -> Any:
             return client.put(key, Path(file).read_bytes())
         case {"op": "url", "key": key}:
             return _digest(programs.Requests().fetch(client.sign(key)))
-    raise Unable
+        case _:
+            raise Unable
 
 
 def _digest(body: bytes) -> str:

@@ -277,7 +277,7 @@ class Polars(Client):
     def get(self, key: str) -> bytes:
         import polars
 
-        return polars.scan_csv(f"s3://{BUCKET}/{key}").collect().write_csv().encode()
+        return str(polars.scan_csv(f"s3://{BUCKET}/{key}").collect().write_csv()).encode()
 
     def put(self, key: str, body: bytes) -> None:
         import polars

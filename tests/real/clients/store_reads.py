@@ -82,6 +82,16 @@ def adlfs(job: Job) -> Reader:
     return lambda key: bytes(store.cat_file(f"{container}/{key}", start=start, end=stop))
 
 
+def pyarrow_azure(job: Job) -> Reader:
+    from pyarrow import fs
+
+    account, container = job["bucket"].split("/")
+    is_sas = "sig=" in job["credential"]
+    shown = {"sas_token": f"?{job['credential']}"} if is_sas else {"account_key": job["credential"]}
+    store = fs.AzureFileSystem(account, **shown)
+    return lambda key: _pyarrow(store, f"{container}/{key}", job)
+
+
 def huggingface_hub(job: Job) -> Reader:
     from huggingface_hub import hf_hub_download
 
@@ -114,7 +124,7 @@ def _status(error: BaseException) -> str:
 
 READERS = {
     reader.__name__: reader
-    for reader in (google_cloud_storage, gcsfs, pyarrow_gcs, azure_storage_blob, adlfs, huggingface_hub)
+    for reader in (google_cloud_storage, gcsfs, pyarrow_gcs, azure_storage_blob, adlfs, pyarrow_azure, huggingface_hub)
 }
 
 
