@@ -103,7 +103,7 @@ class Player:
         """Until no fill runs: an unsafe request ends those of its target, and what they would have stored is gone."""
         async with asyncio.timeout(_SECONDS), await RawClient.open("127.0.0.1", self.port, timeout=_SECONDS) as client:
             while b"nezha_fills_running 0.0" not in (await client.get("/metrics", "nezha")).body:
-                await asyncio.sleep(0.01)
+                pass
 
     async def _until_asked(self, times: int) -> None:
         await self.origin.until(lambda: len(self.asked) >= times, f"request {times}", _SECONDS)
