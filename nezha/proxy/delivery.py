@@ -12,6 +12,7 @@ from nezha.model import Entry, Extent, Fields
 from nezha.proxy.authorize import Permission
 from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
+from nezha.proxy.followers import Seat
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.parts import Parts
@@ -55,6 +56,7 @@ class Course:
     cache_status: str
     source: str  # cache | origin
     own: Fields = _NONE  # of this exchange, for the leader
+    seat: Seat | None = None  # the leader's, until its reader has joined
     entry: Entry | None = None  # what the origin has just said of it to this client, where that is not for others
 
 
@@ -86,6 +88,8 @@ class Delivery:
                 if parts is not None and part is not None:
                     await exchange.write(parts.head(part))
                 with Reader(course.stored, course.fill, part, _patience(ask, course)) as reader:
+                    if course.seat is not None:
+                        course.seat.leave()
                     await self._send(exchange, ask, course, reader)
             if parts is not None:
                 await exchange.write(parts.end)

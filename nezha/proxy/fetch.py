@@ -21,6 +21,7 @@ from nezha.proxy.authorize import Authorizer, Permission
 from nezha.proxy.checks import Checks
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
+from nezha.proxy.followers import Seat
 from nezha.proxy.link import Interim
 from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
@@ -53,6 +54,12 @@ class Filling:
     permission: Permission
     own: Fields
     """What the answer says to its asker only: Set-Cookie, the ids of the exchange."""
+    seat: Seat
+    """The asker's place among the fill's readers."""
+
+    def close(self) -> None:
+        """Its asker does not read it, or reads it by now: the fill belongs to the store."""
+        self.seat.leave()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,10 @@ class Answered:
 
     answer: Answer
     reason: str
+
+    def close(self) -> None:
+        """Its asker does not want it any more."""
+        self.answer.abandon()
 
 
 class Fetcher:
@@ -154,12 +165,13 @@ class Fetcher:
                     return Answered(answer, "invalidated")
                 fill = self._start(ask, stored, decision.size, answer, decision.extent)
                 fill.max_bytes = ask.route.max_object
+                seat = fill.seat(decision.extent.start)
                 # From here on others find the fill.
                 lead.settle()
                 self._fills.widen(fill, self, ask.route.lanes)
                 own = own_of(answer.head.fields, stored.entry.fields, ask.route.dialect.exchange_fields)
                 own = own.without(ask.route.dialect.whole_fields)  # of other bytes, maybe, than its asker is sent
-                return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
+                return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own, seat)
             case unreachable:
                 assert_never(unreachable)
 
@@ -288,6 +300,6 @@ class Fetcher:
 
 
 def _abandon(task: "asyncio.Task[Filling | Answered]") -> None:
-    """An answer whose only reader has left before it came."""
-    if not task.cancelled() and task.exception() is None and isinstance(outcome := task.result(), Answered):
-        outcome.answer.abandon()
+    """An answer whose asker has left before it came."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

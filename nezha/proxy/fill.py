@@ -18,7 +18,7 @@ from nezha.errors import OriginError, StoreError
 from nezha.model import Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
-from nezha.proxy.followers import Follower, Followers
+from nezha.proxy.followers import Follower, Followers, Seat
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.roles import Ranger
 from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
@@ -297,6 +297,12 @@ class Fill:
         self._end_unread()
         self._reap()
         self._bell.ring()
+
+    def seat(self, position: int) -> Seat:
+        """Keeps the bytes from `position` on for a reader that is to come, though the store refuses them."""
+        seat = Seat(position, self.leave)
+        self.join(seat)
+        return seat
 
     def passed(self, position: int) -> None:
         """A reader has been sent all up to `position`."""

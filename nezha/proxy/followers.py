@@ -1,5 +1,6 @@
 """Who reads a fill: what of it they need next, and whether anybody is left."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from nezha.model import Extent
@@ -13,6 +14,24 @@ class Follower(Protocol):
 
     def needs(self, extent: Extent) -> bool:
         """Whether bytes of `extent` are still ahead of it."""
+
+
+class Seat:
+    """The place of a reader that is to come; it is left when the reader has joined, or will not."""
+
+    def __init__(self, position: int, leave: Callable[["Seat"], None]) -> None:
+        self.position = position
+        self._leave = leave
+        self._is_left = False
+
+    def needs(self, extent: Extent) -> bool:
+        return not self._is_left and self.position < extent.stop
+
+    def leave(self) -> None:
+        """Nobody is expected here any more."""
+        if not self._is_left:
+            self._is_left = True
+            self._leave(self)
 
 
 class Followers:

@@ -11,6 +11,7 @@ The origin's side of a miss is `fetch`; the two meet only at the fill.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -203,11 +204,11 @@ class Handler:
     ) -> None:
         """Delivers what the leader's request brought."""
         match outcome:
-            case Filling(stored, fill, permission, own):
+            case Filling(stored, fill, permission, own, seat):
                 said = trace.say("partial" if reason == "partial" else "miss", reason, f"fwd={reason}; stored")
-                with self._store.lease(stored):
+                with self._store.lease(stored), closing(outcome):
                     selection = selection_of(ask, stored, fill)
-                    course = Course(stored, selection, permission, fill, said, "origin", own)
+                    course = Course(stored, selection, permission, fill, said, "origin", own, seat=seat)
                     await self._steps.delivery.deliver(exchange, ask, course)
             case Answered():
                 await self._relay(exchange, ask, outcome, reason, trace)
@@ -220,9 +221,8 @@ class Handler:
         assert stored is not None
         look = self._lookout.turned(look, stored)
         with self._store.lease(stored):
-            course = Course(
-                stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own, granted.entry
-            )
+            selection, permission = look.selection(ask), granted.permission
+            course = Course(stored, selection, permission, look.fill, said, "cache", granted.own, entry=granted.entry)
             await self._steps.delivery.deliver(exchange, ask, course)
 
     async def _relay(self, exchange: Exchange, ask: Ask, answered: Answered, fwd: str, trace: Trace) -> None:

@@ -12,7 +12,7 @@ from nezha.errors import OriginError
 from nezha.model import Fields
 from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Changed, Refused
-from nezha.proxy.fetch import Answered, Fetcher
+from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fills import Fills
 from nezha.proxy.link import Interim
 from nezha.proxy.origin import Origins
@@ -45,8 +45,7 @@ class Refresher:
                 outcome = await self._authorizer.ask(ask, stored, _nobody)
             if isinstance(outcome, Changed):
                 leading = await self._fetcher.take_over(ask, outcome.answer, outcome.requested_at)
-                if isinstance(leading, Answered):
-                    leading.answer.abandon()
+                leading.close()
             elif isinstance(outcome, Refused):
                 outcome.answer.abandon()
         except OriginError as error:

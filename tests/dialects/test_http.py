@@ -51,9 +51,14 @@ def test_it_is_no_object_store() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("target", ["/", "/a?b=c&d", "/a%2fb//../c", "/a?", "/?token=x"])
+@pytest.mark.parametrize("target", ["/", "/a?b=c&d", "/a%2fb//../c", "/a?", "/?x=token"])
 def test_the_key_is_the_target_as_it_came(method: str, target: str) -> None:
     assert classify(method=method, target=target) == Read(Key("web", "a.org", target), ANONYMOUS, ALL)
+
+
+@pytest.mark.parametrize("query", ["token=x", "a=1&X-Amz-Signature=x", "%74oken=x", "sig", "KEY="])
+def test_a_secret_in_the_query_passes_for_a_key_is_written_to_the_disk(query: str) -> None:
+    assert classify(target=f"/a?{query}") == Pass("credential")
 
 
 def test_the_key_holds_the_host_asked_for_with_its_port() -> None:
