@@ -83,8 +83,6 @@ class Judge:
         is_troubled = story.troubled > asked.began
         if answered.status is None or answered.status >= 500 or not answered.is_whole:
             is_cut = answered.status in {None, 200, 206}  # which a version that is no more excuses too
-            if answered.status is None:
-                return  # cut before its first byte: known and open (docs/critiques.md, seed 777)
             if not is_troubled and not (is_cut and story.changed > asked.began):
                 raise Violation(f"{answered.status} or a cut, although the origin was well")
             if answered.status not in {200, 206}:
