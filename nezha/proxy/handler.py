@@ -149,6 +149,7 @@ class Handler:
         trace.fwd = "bypass"
         said = trace.say("pass", "head", "fwd=bypass; detail=head")
         answer = await self._steps.prober.probe(ask, stored, exchange.interim)
+        self._steps.fetcher.checks.hear(ask, answer.head)
         await self._steps.passthrough.relay(exchange, ask.route, answer, said)
 
     async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:

@@ -52,10 +52,12 @@ def run_job(kubectl: Kubectl) -> str:
         return kubectl.logs("nezha-test", "job/nezha-job-test") if status.get("succeeded") else None
 
     written: str = until(ended, "the job", 120)
+    print(written.strip().splitlines()[-1])
     kubectl("delete", "-f", str(DEMO / "kubeflow-test.yaml"), "--timeout=60s")
     return written
 
 
+@pytest.mark.timeout(600, func_only=True)
 @pytest.mark.usefixtures("wget")
 def test_the_demo_behaves_as_the_originals_readme_shows(
     stage: Stage, kubectl: Kubectl, images: tuple[str, str]
@@ -67,7 +69,7 @@ def test_the_demo_behaves_as_the_originals_readme_shows(
         assert kubectl("-n", "nezha-demo", "get", "pod", "-l", "app=hostaliases-injector", "-o", "name")
         cold = megabytes_per_second(run_job(kubectl))
         assert cold < 4, "the origin's line is as slow as in the original's README"
-        for _ in range(4):  # how fast a warm read is depends on what else the machine does just then
+        for _ in range(6):  # how fast a warm read is depends on what else the machine does just then
             if megabytes_per_second(run_job(kubectl)) >= 20 * cold:
                 break
         else:

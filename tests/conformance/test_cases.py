@@ -9,7 +9,8 @@ from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 from tests.conformance.play import HOSTS, play
 
-pytestmark = pytest.mark.timeout(600)  # the first of them waits for all
+# The first of them waits for all; in one process, which plays them once.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("conformance")]
 
 
 @pytest.fixture(scope="module")
