@@ -28,6 +28,6 @@ ENV PATH=/opt/nezha/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONUTF8=
 USER 10001:10001
 EXPOSE 8080 8443
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \
-  CMD ["/opt/nezha/bin/python", "-S", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080, timeout=2); c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
+  CMD ["/opt/nezha/bin/python", "-S", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080, timeout=2); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["/opt/nezha/bin/nezha"]
 CMD ["serve"]

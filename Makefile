@@ -19,7 +19,7 @@ demo: .venv/.nezha ## one object read directly, cold and warm through Nezha
 	@$(BIN)/nezha demo
 
 test: .venv/.test ## every test that needs nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster --numprocesses auto --dist worksteal
+	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster --numprocesses auto --dist loadgroup
 	$(BIN)/python tests/pure_coverage.py
 
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first

@@ -147,6 +147,7 @@ def write_accounts(root: Path) -> None:
     for name in WRITABLE:
         (root / name).mkdir(parents=True, exist_ok=True)
         os.chown(root / name, USER, USER)
+    (root / "tmp").chmod(0o1777)
 
 
 def compile_all(root: Path) -> None:

@@ -21,7 +21,16 @@ from nezha.semantics.freshness import may_outlive, time_left, time_left_on_error
 from nezha.semantics.headers import directives
 from nezha.semantics.keys import matches
 from nezha.semantics.ranges import Span
-from nezha.semantics.storing import News, forbids_storing, is_about, is_same_version, own_of, renewed
+from nezha.semantics.storing import (
+    News,
+    forbids_storing,
+    is_about,
+    is_for_all,
+    is_same_version,
+    outdated,
+    own_of,
+    renewed,
+)
 from nezha.semantics.validators import same_strong
 from nezha.store.hot import Stored
 from nezha.store.store import Store
@@ -60,6 +69,7 @@ class Granted:
     is_outage: bool = False
     own: Fields = _NONE
     selected: Stored | None = None  # where a 304 named another version than the one asked about
+    entry: Entry | None = None  # as the origin's answer describes it to its asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +191,14 @@ class Authorizer:
         entry = renewed(stored.entry, news, parts, is_metadata=dialect.is_object_store)
         if ask.is_aside:
             return Granted(self.by_answer(ask, stored, answer), answer.head.status, selected=stored)
-        self._store.freshen(stored, entry)
+        is_own = not (news.is_open or dialect.is_object_store or is_for_all(entry.fields))
+        # RFC 9111 3.5: what is said to a credential alone makes nothing fresh for others.
+        self._store.freshen(stored, outdated(entry) if is_own else entry)
         honors = route.honors_no_store
         if forbids_storing(200, entry.fields, route.freshness, honors_no_store=honors):
             await self._store.bar(stored)
         own = _NONE if dialect.is_object_store else own_of(fields, entry.fields, dialect.exchange_fields)
-        return Granted(self.by_answer(ask, stored, answer), answer.head.status, own=own, selected=stored)
+        return Granted(self.by_answer(ask, stored, answer), answer.head.status, own=own, selected=stored, entry=entry)
 
     async def _other(self, ask: Ask, stored: Stored, answer: Answer, requested_at: float) -> Refused | Changed:
         """An answer that is no representation: its caller's own, or on plain HTTP what is stored from now on."""

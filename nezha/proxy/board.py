@@ -22,15 +22,15 @@ def page(samples: Sequence[Sample], facts: Mapping[str, bool | str], uptime: flo
     `now` in seconds since the epoch.
     """
     then, current = samples[0], samples[-1]
-    recent = between(then, current)
+    counted = between(then, current)
     period = f"the last {duration(current.at - then.at)}"
-    ever = traffic(current.values)
+    recent, ever = traffic(counted), traffic(current.values)
     parts = (
         _title(current, facts, uptime),
-        _cards(samples, whole(traffic(recent)), whole(ever), period),
+        _cards(samples, whole(recent), whole(ever), period),
         _line(rates(samples)),
-        _origins(ever, traffic(recent), period),
-        _reasons(reasons(recent, current)[:_REASONS], period),
+        _origins(ever, recent, period),
+        _reasons(reasons(counted, current)[:_REASONS], period),
         _webhook(current),
         _certificates(current.labelled("certificate_expiry_timestamp_seconds"), now),
     )

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
-from nezha.model import Extent, Fields
+from nezha.model import Entry, Extent, Fields
 from nezha.proxy.authorize import Permission
 from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
@@ -25,7 +25,8 @@ from nezha.store.hot import Stored
 from nezha.store.store import Store
 
 _PATIENCE_SECONDS = 0.05  # at least: a fast origin is no reason to ask it twice
-_RESUMES_MAX = 5  # without a byte of progress between them
+_RESUMES_MAX = 5  # without progress between them
+_PROGRESS_BYTES = 64 << 10  # an origin that ends after each byte is not asked for each byte
 _PAUSE_SECONDS = 0.1  # after the first that failed; then twice as long, each time
 # RFC 9110 15.4.5: a 304 repeats these; the rest would only repeat what the client has.
 _NOT_MODIFIED_DROPS = frozenset(
@@ -54,6 +55,7 @@ class Course:
     cache_status: str
     source: str  # cache | origin
     own: Fields = _NONE  # of this exchange, for the leader
+    entry: Entry | None = None  # what the origin has just said of it to this client, where that is not for others
 
 
 class Delivery:
@@ -100,7 +102,7 @@ class Delivery:
 
     def _fields(self, ask: Ask, course: Course, parts: Parts | None) -> Fields:
         """The head's fields: the stored ones, less those of another exchange, with Age and Cache-Status."""
-        entry, selection, dialect = course.stored.entry, course.selection, ask.route.dialect
+        entry, selection, dialect = course.entry or course.stored.entry, course.selection, ask.route.dialect
         dropped = dialect.exchange_fields | {"age", "cache-status", "content-length"}
         if selection.status == 206 and selection.extent != Extent(0, entry.size):
             dropped |= dialect.whole_fields
@@ -124,13 +126,12 @@ class Delivery:
         return Fields(items)
 
     async def _send(self, exchange: Exchange, ask: Ask, course: Course, reader: Reader) -> None:
-        resumes = 0
+        resumes, asked = 0, Extent(0, 0)
         while True:
             before = exchange.body_bytes
             try:
                 if not await self._step(exchange, course, reader):
                     return
-                resumes = 0
             except Late as late:
                 reader.patience = None  # it is asked for once
                 with suppress(OriginError):
@@ -139,10 +140,12 @@ class Delivery:
             except OriginMismatch as error:
                 raise Cut("checksum") from error
             except Stranded as stranded:
-                resumes += 1
+                gap = _gap(course, reader, stranded.position)
+                is_stuck = gap.stop == asked.stop and gap.start - asked.start < _PROGRESS_BYTES
+                resumes, asked = resumes + 1 if is_stuck else 1, gap
                 if resumes > _RESUMES_MAX:
                     raise Cut("resume") from stranded
-                await self._resume(ask, course, reader, _gap(course, reader, stranded.position), resumes)
+                await self._resume(ask, course, reader, gap, resumes)
             finally:
                 if sent := exchange.body_bytes - before:
                     self._metrics.count("response_bytes", ask.route.name, course.source, by=sent)
@@ -235,16 +238,20 @@ def _patience(ask: Ask, course: Course) -> float | None:
 def _named(fields: Fields, ask: Ask, selection: Selection) -> list[tuple[str, str]]:
     """The fields under the names that they bear in a part of the object, or in the whole of it."""
     names = ask.route.dialect.part_names
+    if not names:
+        return list(fields)
     if selection.status != 206:
         names = {there: here for here, there in names.items()}
-    return [(names.get(name.lower(), name), value) for name, value in fields]
+    # Answers for the whole and for a part may both have left theirs: they say the same.
+    doubled = {there for here, there in names.items() if here in fields}
+    return [(names.get(name.lower(), name), value) for name, value in fields if name.lower() not in doubled]
 
 
 def _echoed(ask: Ask, course: Course) -> list[tuple[str, str]]:
     """What an answer repeats of its request; a leader has it from the origin."""
-    if course.source != "cache":
-        return []
     names = ask.route.dialect.echoed
+    if course.source != "cache" or not names:
+        return []
     return [(name, value) for name, value in ask.request.fields if name.lower() in names]
 
 

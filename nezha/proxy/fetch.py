@@ -11,23 +11,20 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import assert_never
 
-from nezha import log
 from nezha.dialects import Kind
 from nezha.errors import OriginError, OriginMismatch
 from nezha.model import Entry, Extent, Fields, Head
 from nezha.proxy.answer import Answer
 from nezha.proxy.authorize import Authorizer, Permission
+from nezha.proxy.checks import Checks
 from nezha.proxy.fill import Fill
 from nezha.proxy.fills import Fills, Lead
 from nezha.proxy.link import Interim
 from nezha.proxy.look import placed
 from nezha.proxy.origin import Origins
 from nezha.proxy.outgoing import Ask
-from nezha.proxy.whole import Whole
-from nezha.semantics.checksums import stated
 from nezha.semantics.keys import vary_of
 from nezha.semantics.ranges import WHOLE, Span, parse_content_range
 from nezha.semantics.storing import (
@@ -45,9 +42,6 @@ from nezha.semantics.storing import (
 from nezha.semantics.validators import is_joinable
 from nezha.store import store as storage
 from nezha.store.hot import Stored
-
-_DOUBT_SECONDS = 60.0
-_DOUBTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Fetcher:
         self._store = store
         self._fills = fills
         self._authorizer = authorizer
-        self._doubtful: dict[tuple[str, str | None], float] = {}  # until when, by key and ETag
+        self.checks = Checks(store, now)
         self._now = now
 
     async def lead(
@@ -151,7 +145,7 @@ class Fetcher:
                 return Answered(answer, reason)
             case Freshen():
                 return Answered(answer, "not-modified")
-            case Store() as decision if self._is_doubtful(ask, decision):
+            case Store() as decision if self.checks.is_doubtful(ask, decision.fields):
                 return Answered(answer, "checksum")
             case Store() as decision:
                 stored = None if lead.is_outdated else await self._version(ask, decision, answer, context)
@@ -164,13 +158,10 @@ class Fetcher:
                 lead.settle()
                 self._fills.widen(fill, self, ask.route.lanes)
                 own = own_of(answer.head.fields, stored.entry.fields, ask.route.dialect.exchange_fields)
+                own = own.without(ask.route.dialect.whole_fields)  # of other bytes, maybe, than its asker is sent
                 return Filling(stored, fill, self._authorizer.by_answer(ask, stored, answer), own)
             case unreachable:
                 assert_never(unreachable)
-
-    def _is_doubtful(self, ask: Ask, decision: Store) -> bool:
-        named = str(ask.key), decision.fields.get("etag")
-        return self._now() < self._doubtful.get(named, 0.0)
 
     def _context(self, ask: Ask, fields: Fields, asked: Span | None, requested_at: float) -> Context:
         route = ask.route
@@ -247,24 +238,9 @@ class Fetcher:
     def _start(
         self, ask: Ask, stored: Stored, size: int | None, answer: Answer, extent: Extent, *, is_overtaking: bool = False
     ) -> Fill:
-        """A fill with an answer for a lane. On an object store it is checked as a whole, where that is possible."""
         fill = self._fills.start(stored, size, answer, extent, is_overtaking=is_overtaking)
-        checksum = stated(stored.entry.fields) if ask.route.dialect.is_object_store else None
-        if fill.whole is None and size is not None and checksum is not None:
-            fill.whole = Whole(checksum, stored, size, partial(self._differs, stored))
+        self.checks.watch(ask, fill)
         return fill
-
-    def _differs(self, stored: Stored) -> None:
-        """An object does not agree with the checksum that its origin states of it: it is dropped.
-
-        For a while its answers pass, so that clients judge for themselves: it may be the checksum that is wrong.
-        """
-        named = stored.entry.key, stored.entry.fields.get("etag")
-        log.warn("checksum_differs", key=log.masked(named[0]), etag=named[1])
-        self._store.reject(stored)
-        self._doubtful[named] = self._now() + _DOUBT_SECONDS
-        if len(self._doubtful) > _DOUBTS_MAX:
-            del self._doubtful[next(iter(self._doubtful))]
 
     def _is_of(self, ask: Ask, entry: Entry, head: Head) -> bool:
         return is_same_version(entry, head.fields, ask.route.dialect.mark(head.fields))

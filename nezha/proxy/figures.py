@@ -37,6 +37,19 @@ class Sample:
 
     at: float
     values: Mapping[Series, float]
+    cache_bytes: float = 0
+    """Sent to clients from the cache so far, and in all: summed once, for many samples are looked at together."""
+    sent_bytes: float = 0
+
+    @classmethod
+    def of(cls, at: float, values: Mapping[Series, float]) -> "Sample":
+        """A sample of what was read at `at`."""
+        cached = sent = 0.0
+        for series, value in values.items():
+            if series[0] == "response_bytes":
+                sent += value
+                cached += value if series[2] == "cache" else 0
+        return cls(at, values, cached, sent)
 
     def one(self, *series: str) -> float:
         """A series' value; 0 where it was never counted."""
@@ -127,6 +140,5 @@ def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
     found = []
     for then, now in pairwise(samples):
         seconds = max(now.at - then.at, 1e-3)
-        sent = whole(traffic(between(then, now)))
-        found.append((sent.cache_bytes / seconds, (sent.cache_bytes + sent.relayed_bytes) / seconds))
+        found.append(((now.cache_bytes - then.cache_bytes) / seconds, (now.sent_bytes - then.sent_bytes) / seconds))
     return found

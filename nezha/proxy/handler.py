@@ -149,6 +149,7 @@ class Handler:
         trace.fwd = "bypass"
         said = trace.say("pass", "head", "fwd=bypass; detail=head")
         answer = await self._steps.prober.probe(ask, stored, exchange.interim)
+        self._steps.fetcher.checks.hear(ask, answer.head)
         await self._steps.passthrough.relay(exchange, ask.route, answer, said)
 
     async def _get(self, exchange: Exchange, ask: Ask, trace: Trace) -> None:
@@ -219,7 +220,9 @@ class Handler:
         assert stored is not None
         look = self._lookout.turned(look, stored)
         with self._store.lease(stored):
-            course = Course(stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own)
+            course = Course(
+                stored, look.selection(ask), granted.permission, look.fill, said, "cache", granted.own, granted.entry
+            )
             await self._steps.delivery.deliver(exchange, ask, course)
 
     async def _relay(self, exchange: Exchange, ask: Ask, answered: Answered, fwd: str, trace: Trace) -> None:

@@ -39,4 +39,4 @@ class History:
         return time.monotonic() - self._started
 
     def _now(self) -> Sample:
-        return Sample(time.monotonic(), self._metrics.values((*COUNTERS, *GAUGES)))
+        return Sample.of(time.monotonic(), self._metrics.values((*COUNTERS, *GAUGES)))

@@ -125,10 +125,10 @@ class Reader:
         await fill.changed()
 
     async def _lane(self, fill: Fill) -> None:
-        """Waits until a slice holds this place, or it is stored. Raises Stranded, Late."""
+        """Waits until a slice holds this place, or it is stored, or proves to be the end. Raises Stranded, Late."""
         try:
             async with asyncio.timeout(self.patience):
-                while fill.slices.taken_stop(self.position) is None:
+                while fill.slices.taken_stop(self.position) is None and self.stop != self.position:
                     await self._wait(fill, self.position)
         except TimeoutError:
             raise Late(self.position) from None

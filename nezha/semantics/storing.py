@@ -152,10 +152,14 @@ def _not_stored(head: Head, framing: Framing, fields: Fields, control: Control, 
     reason = forbids_storing(head.status, head.fields, context.policy, honors_no_store=context.honors_no_store)
     if reason is not None or context.policy.is_metadata:
         return reason
-    is_for_all = control.names & {"public", "s-maxage", "must-revalidate"}
-    if context.shows_credential and (head.status >= 300 or not is_for_all):
+    if context.shows_credential and (head.status >= 300 or not is_for_all(head.fields)):
         return "authorization"  # a refusal speaks of its credential, whatever it says
     return _of_no_use(head.status, fields, control, context.policy)
+
+
+def is_for_all(fields: Fields) -> bool:
+    """Whether the answer to a credential may be used for others (RFC 9111 3.5)."""
+    return bool(control_of(fields).names & {"public", "s-maxage", "must-revalidate"})
 
 
 def forbids_storing(status: int, fields: Fields, policy: Policy, *, honors_no_store: bool) -> str | None:

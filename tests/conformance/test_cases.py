@@ -9,6 +9,9 @@ from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 from tests.conformance.play import HOSTS, play
 
+# The first of them waits for all; in one process, which plays them once.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("conformance")]
+
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:

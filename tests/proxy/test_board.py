@@ -67,7 +67,7 @@ def read(samples: list[Sample], facts: dict[str, bool | str] | None = None) -> t
 
 def test_it_says_how_well_the_cache_does_lately_and_ever() -> None:
     later = {**BUSY, ("requests", "imagenet", "hit"): 93.0, ("requests", "imagenet", "miss"): 11.0}
-    texts, _ = read([Sample(0.0, BUSY), Sample(60.0, later)])
+    texts, _ = read([Sample.of(0.0, BUSY), Sample.of(60.0, later)])
     for text in ("75.0%", "89.4% since start", "75.0% since start", "5.0 GiB", "of 100.0 GiB; 1,234 objects", "2 h"):
         assert any(text in each for each in texts), text
     assert "7.0 GiB of the volume free, 1.0 GiB stay so" in texts
@@ -76,24 +76,24 @@ def test_it_says_how_well_the_cache_does_lately_and_ever() -> None:
 
 
 def test_it_shows_the_speed_as_two_lines() -> None:
-    _, reader = read([Sample(0.0, {}), Sample(5.0, BUSY), Sample(10.0, BUSY)])
+    _, reader = read([Sample.of(0.0, {}), Sample.of(5.0, BUSY), Sample.of(10.0, BUSY)])
     points = [value for name, value in reader.attributes if name == "points"]
     assert points == ["0.0,1.0 100.0,30.0", "0.0,8.3 100.0,30.0"]
 
 
 def test_it_explains_what_did_not_come_from_the_cache() -> None:
-    texts, _ = read([Sample(0.0, {}), Sample(300.0, BUSY)])
+    texts, _ = read([Sample.of(0.0, {}), Sample.of(300.0, BUSY)])
     row = texts.index("uri-miss")
     assert texts[row - 2 : row + 3] == ["imagenet", "miss", "uri-miss", "10", "10"]
 
 
 def test_what_an_origin_is_called_is_text_and_no_markup() -> None:
-    texts, _ = read([Sample(0.0, {}), Sample(5.0, BUSY)])
+    texts, _ = read([Sample.of(0.0, {}), Sample.of(5.0, BUSY)])
     assert "<b>" in texts
 
 
 def test_an_idle_nezha_without_origins_has_a_page_too() -> None:
-    texts, reader = read([Sample(0.0, IDLE), Sample(5.0, IDLE)])
+    texts, reader = read([Sample.of(0.0, IDLE), Sample.of(5.0, IDLE)])
     assert "No origin is configured." in texts
     assert "Nothing to explain yet." in texts
     assert "\N{EN DASH}" in texts  # no ratio of nothing
@@ -104,7 +104,7 @@ def test_an_idle_nezha_without_origins_has_a_page_too() -> None:
 
 def test_what_is_wrong_stands_at_the_top() -> None:
     broken = {**BUSY, ("store_usable",): 0.0}
-    texts, _ = read([Sample(0.0, broken), Sample(5.0, broken)], {"not draining": False, "rules kept": "line 3"})
+    texts, _ = read([Sample.of(0.0, broken), Sample.of(5.0, broken)], {"not draining": False, "rules kept": "line 3"})
     assert texts[2:7] == [
         "not ready",
         "1.2.3 · up 2 h",
@@ -115,7 +115,7 @@ def test_what_is_wrong_stands_at_the_top() -> None:
 
 
 def test_certificates_that_end_soon_are_marked_and_those_that_are_not_there_left_out() -> None:
-    _, reader = read([Sample(0.0, BUSY), Sample(5.0, BUSY)])
+    _, reader = read([Sample.of(0.0, BUSY), Sample.of(5.0, BUSY)])
     words = [text for _, text in reader.texts]
     assert ("td", "400 d") in reader.texts
     assert ("span", "2 d") in reader.texts
@@ -126,12 +126,12 @@ def test_certificates_that_end_soon_are_marked_and_those_that_are_not_there_left
 
 def test_admission_is_told_where_there_is_any() -> None:
     asked = {**BUSY, ("reviews", "injected"): 4.0, ("reviews", "error"): 0.0}
-    texts, _ = read([Sample(0.0, asked), Sample(5.0, asked)])
+    texts, _ = read([Sample.of(0.0, asked), Sample.of(5.0, asked)])
     assert "pods pass unchanged" in texts
     assert "; reviews: 4 injected." in texts
     assert "The rules file has an error." in texts
     ready = {**asked, ("injection_ready",): 1.0, ("rules_current",): 1.0}
-    texts, _ = read([Sample(0.0, ready), Sample(5.0, ready)])
+    texts, _ = read([Sample.of(0.0, ready), Sample.of(5.0, ready)])
     assert "pods are injected" in texts
     assert "The rules file has an error." not in texts
 

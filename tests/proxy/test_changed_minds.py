@@ -8,7 +8,7 @@ import pytest
 from tests.faults import Fault
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
-from tests.rawclient import request_bytes
+from tests.rawclient import Truncated, request_bytes
 from tests.running import HOST, running, web
 
 SIZE = 3_000_000
@@ -83,3 +83,14 @@ async def test_what_a_304_forbids_to_store_is_not_stored_by_the_fill_that_runs(t
         await nezha.get("/a")
         assert origin.count() == 3
         assert nezha.metric("nezha_store_objects") == 0
+
+
+async def test_an_origin_that_ends_after_each_byte_is_not_asked_for_each_byte(tmp_path: Path) -> None:
+    async with Origin() as origin, running(tmp_path, web(origin, parallel=1)) as nezha:
+        origin.serve("/a", Object(body=Pattern(SIZE), cache_control="max-age=3600"))
+        origin.fault("/a", Fault(close_after=1))
+        with pytest.raises(Truncated) as cut:
+            await nezha.get("/a")
+        assert cut.value.partial == pattern(SIZE)[: len(cut.value.partial)]
+        assert origin.count() <= 10
+        assert nezha.metric("nezha_cut_responses_total", reason="resume") == 1

@@ -178,3 +178,17 @@ async def test_who_may_not_ask_for_a_part_waits_for_the_fill(tmp_path: Path) -> 
             going.set()
             assert await body_of(ahead) == pattern(SIZE)[16_000_000:17_000_000]
             assert await body_of(leader) == pattern(SIZE)
+
+
+@pytest.mark.parametrize("body", [b"", b"hello"])
+async def test_the_end_of_a_body_of_unknown_length_is_no_gap(tmp_path: Path, body: bytes) -> None:
+    async with Origin() as origin:
+        origin.serve("/a", Object(body=body, etag=None, cache_control="max-age=60", framing="chunked"))
+        going = asyncio.Event()
+        origin.fault("/a", Fault(hold=going, hold_after=0), nth=1)
+        async with running(tmp_path, web(origin)) as nezha:
+            clients = [await ask(nezha)]
+            await origin.held()
+            clients.append(await ask(nezha))
+            going.set()
+            assert [await body_of(client) for client in clients] == [body, body]

@@ -2,11 +2,11 @@
 
 from nezha.proxy.figures import Reason, Sample, Series, Traffic, between, rates, reasons, traffic, whole
 
-THEN = Sample(
+THEN = Sample.of(
     100.0,
     {("requests", "a", "hit"): 5, ("requests", "a", "miss"): 5, ("requests", "b", "pass"): 1, ("store_bytes",): 7},
 )
-NOW = Sample(
+NOW = Sample.of(
     110.0,
     {
         ("requests", "a", "hit"): 8,
@@ -68,7 +68,7 @@ def test_reasons_of_the_period_come_first_and_what_was_never_counted_not_at_all(
 def test_rates_are_bytes_a_second_between_neighbours() -> None:
     assert rates([THEN, NOW]) == [(300.0, 400.0)]
     assert rates([NOW]) == []
-    ((cached, sent),) = rates([Sample(1.0, {}), Sample(1.0, NOW.values)])  # two at one moment divide by no zero
+    ((cached, sent),) = rates([Sample.of(1.0, {}), Sample.of(1.0, NOW.values)])  # two at one moment divide by no zero
     assert 0 < cached < sent
 
 

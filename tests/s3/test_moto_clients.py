@@ -17,6 +17,8 @@ from tests.real.servers import BIG_BYTES, BUCKET
 from tests.running import Running
 from tests.s3.conftest import Moto
 
+pytestmark = pytest.mark.xdist_group("moto")  # in one process: the objects are made once
+
 CLIENTS = {
     "boto3-get": ("boto3_reads", "get"),
     "boto3-download": ("boto3_reads", "download"),

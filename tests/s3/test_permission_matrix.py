@@ -241,3 +241,18 @@ async def test_a_presigned_url_ends_when_it_says_although_its_grant_does_not(tmp
             while len(origin.requests) == asked:
                 assert (await send(nezha, url)).status == 200
         assert origin.requests[-1].header("if-none-match") == '"v1"'
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_right_to_the_head_is_no_right_to_the_bytes(tmp_path: Path, kind: str) -> None:
+    async with matrix(tmp_path, **GENEROUS) as (origin, nezha):
+        await send(nezha, WAYS["GET"].by("v4", ROLE))
+        await nezha.quiet()
+        asked = WAYS["HEAD"].by(kind, JOB)
+        assert (await send(nezha, asked)).status == 200
+        sent = nezha.metric("nezha_response_bytes_total", source="cache")
+        for _ in range(2):
+            refused = await send(nezha, replace(asked, method="GET"))
+            assert (refused.status, refused.get("etag")) == (403, None)
+        assert nezha.metric("nezha_response_bytes_total", source="cache") == sent
+        assert origin.count("GET") == 3

@@ -1,10 +1,10 @@
 """A complete object is checked against the checksum of all its bytes that its origin states, whatever way it came."""
 
 import asyncio
+import contextlib
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ SAYS: dict[str, Callable[[bytes], Headers]] = {
 }
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def nezha_before(origin: Origin, tmp_path: Path, **more: object) -> AsyncIterator[Running]:
     s3 = {"name": "s3", "dialect": "s3", "buckets": ["data"], "regions": ["us-east-1"], "connect": origin.url, **more}
     async with running(tmp_path, {"parallel": 1, "fresh": "1d", "grant": "1d", **s3}, slice="1MiB") as nezha:
@@ -168,6 +168,23 @@ async def test_a_part_says_nothing_of_the_whole(tmp_path: Path) -> None:
         await nezha.quiet()
         whole = await read(nezha)
         assert (whole.body, whole.get("x-amz-checksum-crc32")) == (BODY, None)
+
+
+@pytest.mark.parametrize("is_true", [True, False])
+async def test_a_head_before_ranges_states_it_too(tmp_path: Path, is_true: bool) -> None:
+    """So boto3 and the CRT begin their transfers."""
+    async with Origin() as origin, nezha_before(origin, tmp_path) as nezha:
+        said = s3_says("crc64nvme", BODY if is_true else b"another")
+        found = origin.serve("/k", Object(body=BODY, headers=said))
+        head = await nezha.get("/k", host=HOST, method="HEAD")
+        assert head.get("x-amz-checksum-crc64nvme") == said[0][1]
+        found.headers = []
+        assert (await read(nezha, part=f"0-{SIZE // 2}")).status == 206
+        with contextlib.nullcontext() if is_true else contextlib.suppress(Truncated):  # by then it may be judged
+            assert (await read(nezha, part=f"{SIZE // 2 + 1}-")).status == 206
+        await nezha.quiet()
+        assert nezha.metric("nezha_store_errors_total", kind="checksum") == int(not is_true)
+        await nezha.until(lambda: nezha.metric("nezha_store_bytes") == (SIZE if is_true else 0))
 
 
 async def test_the_end_is_withheld_from_who_reads_all_and_from_nobody_else(tmp_path: Path) -> None:

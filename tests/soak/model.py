@@ -105,7 +105,9 @@ class Model:
         if self.rng.random() < 0.3:
             self._harm(path)
         some = asked[: self.rng.randrange(2, 7)]
+        self.truth.is_crowded = True
         ended = await asyncio.gather(*(self._ask(each, is_shared=False) for each in some), return_exceptions=True)
+        self.truth.is_crowded = False
         for error in filter(None, ended):
             raise error
         self._settle(path)

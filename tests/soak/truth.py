@@ -105,6 +105,7 @@ class Truth(Origin):
         self.states: dict[str, State] = {}
         self.written: set[str] = set()
         self.flips: dict[str, int] = {}  # path: changes after so many more answers
+        self.is_crowded = False  # several requests run at once
         self._numbers = 0
 
     def now(self) -> float:
