@@ -65,7 +65,7 @@ class Running:
         async with await self.client() as client:
             return await client.get(path, host, list((headers or {}).items()), method)
 
-    async def until(self, is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def until(self, is_so: Callable[[], bool], seconds: float = 60.0) -> None:
         """Until something that Nezha does in the background has been done."""
         async with asyncio.timeout(seconds):
             while not is_so():  # noqa: ASYNC110  # the product tells a test nothing; each look is bounded by the deadline
