@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,13 @@ class Control:
         self._purger = purger
         self._tasks = Tasks()
         self._server: asyncio.Server | None = None
+        self._closing = ExitStack()
 
     async def open(self) -> None:
         """Listens. Raises SettingsError where another process answers there; any other trouble is only logged."""
         try:
-            listening = await asyncio.to_thread(place.listen, self._directory)
+            fd = await asyncio.to_thread(self._closing.enter_context, place.opened(self._directory))
+            listening = await asyncio.to_thread(place.listen, self._directory, fd)
         except OSError as error:
             log.warn("no_control_socket", directory=str(self._directory), message=error.strerror or str(error))
             return
@@ -45,12 +47,13 @@ class Control:
 
     async def close(self) -> None:
         """Ends what is asked, and removes the socket."""
-        if self._server is None:
-            return
-        self._server.close()
-        await self._tasks.cancel()
-        with suppress(OSError):
-            await asyncio.to_thread(place.leave, self._directory)
+        with self._closing:
+            if self._server is None:
+                return
+            self._server.close()
+            await self._tasks.cancel()
+            with suppress(OSError):
+                await asyncio.to_thread(place.leave, self._directory)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.start(self._serve(reader, writer), "control")

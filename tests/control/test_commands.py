@@ -165,12 +165,26 @@ async def test_the_socket_is_the_owner_s_only_and_goes_with_the_process(tmp_path
 
 async def test_a_directory_of_a_living_process_is_refused_where_locks_do_not_tell(tmp_path: Path) -> None:
     def twice() -> None:
-        first = place.listen(tmp_path)
-        with first, pytest.raises(SettingsError, match="another process"):
-            place.listen(tmp_path)
-        place.listen(tmp_path).close()  # dead now: replaced
+        with place.opened(tmp_path) as fd:
+            first = place.listen(tmp_path, fd)
+            with first, pytest.raises(SettingsError, match="another process"):
+                place.listen(tmp_path, fd)
+            place.listen(tmp_path, fd).close()  # dead now: replaced
 
     await asyncio.to_thread(twice)
+
+
+async def test_the_sockets_address_leads_to_it_for_as_long_as_it_serves(tmp_path: Path) -> None:
+    """From Python 3.13 on asyncio looks it up: when it begins to serve, and when it ends."""
+
+    def leads() -> bool:
+        lines = Path("/proc/net/unix").read_text().splitlines()
+        names = {line.split()[-1] for line in lines if line.endswith(f"/{place.NAME}")}
+        found = {path.stat().st_ino for path in map(Path, names) if path.exists()}
+        return (tmp_path / "cache" / place.NAME).stat().st_ino in found
+
+    async with Origin() as origin, running(tmp_path, web(origin)):
+        assert await asyncio.to_thread(leads)
 
 
 async def test_a_socket_that_cannot_be_made_is_no_reason_not_to_serve(tmp_path: Path) -> None:
