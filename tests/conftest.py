@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # nothing here is timed: a machine may be busy
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
