@@ -22,16 +22,13 @@ class Seat:
     def __init__(self, position: int, leave: Callable[["Seat"], None]) -> None:
         self.position = position
         self._leave = leave
-        self._is_left = False
 
     def needs(self, extent: Extent) -> bool:
-        return not self._is_left and self.position < extent.stop
+        return self.position < extent.stop
 
     def leave(self) -> None:
-        """Nobody is expected here any more."""
-        if not self._is_left:
-            self._is_left = True
-            self._leave(self)
+        """Nobody is expected here any more; said twice, it changes nothing."""
+        self._leave(self)
 
 
 class Followers:
