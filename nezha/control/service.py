@@ -40,10 +40,9 @@ class Control:
         try:
             fd = await asyncio.to_thread(self._closing.enter_context, place.opened(self._directory))
             listening = await asyncio.to_thread(place.listen, self._directory, fd)
+            self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=_QUESTION_MAX)
         except OSError as error:
             log.warn("no_control_socket", directory=str(self._directory), message=error.strerror or str(error))
-            return
-        self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=_QUESTION_MAX)
 
     async def close(self) -> None:
         """Ends what is asked, and removes the socket."""
