@@ -75,6 +75,11 @@ class Running:
         """Until no fill runs: all that came is stored."""
         await self.until(lambda: self.metric("nezha_fills_running") == 0)
 
+    async def joined(self) -> None:
+        """Until whoever asked before waits with its leader: what comes in meanwhile has been worked off."""
+        for _ in range(3):
+            await self.get("/healthz", host="nezha")
+
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric as Prometheus would scrape it; 0 where it was never counted."""
         wanted = {f'{key}="{value}"' for key, value in labels.items()}

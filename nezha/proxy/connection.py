@@ -1,13 +1,12 @@
 """One connection to a client, plain or TLS (`tls`), behind one interface.
 
-    socket -- asyncio/uvloop transport -- Connection (inbox, write, drain) -- http1
-                                     \\-- Wire: the pump's way to the same socket, from its threads
+    socket -- transport: asyncio's or uvloop's, or that of `tls` -- Connection (inbox, write, drain) -- http1
+        \\-- Wire: the pump's way to the same socket, from its threads
 
 While the pump has the wire, nothing else reads or writes: reading is paused and the transport's buffer is empty.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,8 +23,9 @@ class Connection(asyncio.Protocol):
     stall_seconds = 60.0  # a client that takes no byte for so long is gone
     linger_seconds = 5.0  # how long a client may take to see that nobody reads on
 
-    def __init__(self, transport: asyncio.Transport, *, client: str) -> None:
-        self.transport = transport
+    transport: asyncio.Transport
+
+    def __init__(self, *, client: str) -> None:
         self.client = client
         self.sni: str | None = None
         self.inbox = bytearray()
@@ -47,13 +47,14 @@ class Connection(asyncio.Protocol):
         """Whether the client's bytes are encrypted."""
         return False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport_of(transport)
+
     # -- inbound
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_deaf:
-            self._arrived(data)
-
-    def _arrived(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self.inbox += data
         if len(self.inbox) > _INBOX_HIGH:
             self._read(False)
@@ -147,23 +148,19 @@ class Connection(asyncio.Protocol):
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        """The socket for the pump alone: reading off, queue empty, a descriptor of its own."""
+        """The socket for the pump alone: reading off, queue empty. Raises ConnectionResetError."""
         self._read(False)
         await self.flush()
         handle = self.transport.get_extra_info("socket")
         if self.is_ending or handle is None or handle.fileno() < 0:
             raise ConnectionResetError("the client is gone")
-        # uvloop lets nobody watch the transport's own descriptor, and it may be closed under a thread.
-        fd = os.dup(handle.fileno())
-        wire = self._make_wire(fd)
+        wire = self._make_wire(handle.fileno())
         self._has_wire = True
         try:
             yield wire
         finally:
             self._has_wire = False
-            os.close(fd)
-            if not self.is_ending and (rest := wire.rest()):
-                self.transport.write(rest)  # part of a record: without it the client can read nothing that follows
+            wire.close()
             self._read(True)
 
     def _make_wire(self, fd: int) -> Wire:
@@ -196,15 +193,12 @@ class Connection(asyncio.Protocol):
         if (self.lingers or self.inbox) and not self.is_ending:
             self._is_deaf = True
             self.inbox.clear()
-            self._end_half()
+            self.transport.write_eof()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.linger_seconds):
                     while await self.more():
                         pass
         self.close()
-
-    def _end_half(self) -> None:
-        self.transport.write_eof()
 
     def close(self) -> None:
         """Ends the connection; what was written may still be sent."""

@@ -8,6 +8,7 @@ first byte 0x16? -- no --> Connection ------------------------------------> http
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -17,66 +18,20 @@ from nezha.errors import NezhaError, RequestError
 from nezha.metrics import Metrics
 from nezha.model import Fields
 from nezha.pki.leaves import Leaves
-from nezha.proxy.connection import Connection, transport_of
+from nezha.proxy.arrivals import HEAD_SECONDS, Arrivals
+from nezha.proxy.connection import Connection
 from nezha.proxy.heads import format_head
-from nezha.proxy.hello import HANDSHAKE, HELLO_MAX, UNRECOGNIZED_NAME, BadHello, Hello, read_hello
+from nezha.proxy.hello import HELLO_MAX, UNRECOGNIZED_NAME, Hello
 from nezha.proxy.http1 import Exchange, read_request
 from nezha.proxy.pump import Pump
-from nezha.proxy.tls import TlsConnection
+from nezha.proxy.tls import TlsConnection, TlsTransport
 from nezha.tasks import Tasks
 
-HEAD_SECONDS = 30.0  # for a hello, a handshake, or a head that has begun
 IDLE_SECONDS = 75.0  # between requests
 _SWEEP_SECONDS = 5.0
 C = TypeVar("C", bound=Connection)
 Handle = Callable[[Exchange], Awaitable[None]]
 Splice = Callable[[Connection, str], Awaitable[None]]
-
-
-class _Sniff(asyncio.Protocol):
-    """A connection whose kind is not known yet."""
-
-    def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
-        self._data = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._giving_up: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport_of(transport)
-        if not self._listener.admit(self._transport):
-            self._transport.abort()
-            return
-        loop = asyncio.get_running_loop()
-        self._giving_up = loop.call_later(HEAD_SECONDS, self._transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        assert self._transport is not None
-        if self._data[0] != HANDSHAKE:
-            self._hand_over(None)
-            return
-        try:
-            hello = read_hello(bytes(self._data))
-        except BadHello:
-            self._transport.abort()
-            return
-        if hello is not None:
-            self._hand_over(hello)
-        elif len(self._data) > HELLO_MAX:
-            self._transport.abort()
-
-    def _hand_over(self, hello: Hello | None) -> None:
-        assert self._transport is not None
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-        self._listener.accept(self._transport, hello, bytes(self._data))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-        if self._transport is not None:
-            self._listener.forget(self._transport)
 
 
 class Listener:
@@ -90,8 +45,7 @@ class Listener:
         self._handle = handle
         self._splice = splice
         self._limit = limit
-        self._server: asyncio.Server | None = None
-        self._strangers: set[asyncio.Transport] = set()  # whose kind is not known yet
+        self._arrivals = Arrivals(self._admits, self._arrive)
         self._connections: set[Connection] = set()
         self._tasks = Tasks()
         self._is_draining = False
@@ -99,63 +53,63 @@ class Listener:
 
     async def open(self, host: str, port: int) -> int:
         """Opens the port; gives its number. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Sniff(self), host, port, backlog=1024)
+        opened = await self._arrivals.open(host, port)
         self._tasks.start(self._sweep(), "connection-sweep")
-        port = self._server.sockets[0].getsockname()[1]
-        return int(port)
+        return opened
 
-    def admit(self, transport: asyncio.Transport) -> bool:
+    def _admits(self) -> bool:
         """Whether one more connection is looked at; past twice the limit not even a 503 is said."""
-        if len(self._connections) + len(self._strangers) >= 2 * self._limit:
-            return False
-        self._strangers.add(transport)
-        return True
+        return len(self._connections) + len(self._arrivals) < 2 * self._limit
 
-    def forget(self, transport: asyncio.Transport) -> None:
-        """A connection has ended before its kind was known."""
-        self._strangers.discard(transport)
-
-    def accept(self, transport: asyncio.Transport, hello: Hello | None, data: bytes) -> None:
-        """Takes over a connection whose kind is known; `data` came already."""
-        peer = transport.get_extra_info("peername")
-        client = str(peer[0]) if peer else ""
-        handle = transport.get_extra_info("socket")
-        if handle is not None and handle.family != getattr(socket, "AF_UNIX", None):
-            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _arrive(self, handle: socket.socket, client: str, hello: Hello | None) -> None:
+        """Takes over a connection whose kind is known."""
         if hello is None:
-            self._take(Connection(transport, client=client), data, self._serve)
+            self._tasks.start(self._take_plain(handle, client, self._serve), "plain")
         elif hello.wants_only_h2:
             name = hello.sni or ""
-            self._take(Connection(transport, client=client), data, lambda raw: self._splice(raw, name))
+            self._tasks.start(self._take_plain(handle, client, lambda raw: self._splice(raw, name)), "h2")
         elif (context := self._leaves.peek(hello.sni)) is not None:
-            self._take(TlsConnection(transport, context, client=client, sni=hello.sni), data, self._serve_tls)
+            self._take_tls(handle, client, hello.sni, context)
         else:
-            transport.pause_reading()
-            self._tasks.start(self._mint(transport, hello.sni, client, data), "mint")
+            self._tasks.start(self._mint(handle, client, hello.sni), "mint")
 
-    async def _mint(self, transport: asyncio.Transport, sni: str | None, client: str, data: bytes) -> None:
+    async def _take_plain(
+        self, handle: socket.socket, client: str, serve: Callable[[Connection], Awaitable[None]]
+    ) -> None:
+        connection = Connection(client=client)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, handle)
+        except BaseException:
+            handle.close()
+            raise
+        self._start(connection, serve)
+
+    def _take_tls(self, handle: socket.socket, client: str, sni: str | None, context: ssl.SSLContext) -> None:
+        connection = TlsConnection(client=client, sni=sni)
+        try:
+            TlsTransport(handle, context, connection)
+        except OSError:  # the client has left
+            handle.close()
+            return
+        self._start(connection, self._serve_tls)
+
+    async def _mint(self, handle: socket.socket, client: str, sni: str | None) -> None:
         try:
             context = await self._leaves.context(sni)
         except BaseException:
-            transport.abort()
+            handle.close()
             raise
-        if transport.is_closing():
+        if context is not None:
+            self._take_tls(handle, client, sni, context)
             return
-        if context is None:
-            transport.write(UNRECOGNIZED_NAME)
-            transport.close()
-            return
-        transport.resume_reading()
-        self._take(TlsConnection(transport, context, client=client, sni=sni), data, self._serve_tls)
+        with handle, suppress(OSError):
+            handle.recv(HELLO_MAX)  # to close over unread bytes sends RST, which destroys the alert
+            handle.send(UNRECOGNIZED_NAME)
 
-    def _take(self, connection: C, data: bytes, serve: Callable[[C], Awaitable[None]]) -> None:
-        connection.transport.set_protocol(connection)
-        self._strangers.discard(connection.transport)
+    def _start(self, connection: C, serve: Callable[[C], Awaitable[None]]) -> None:
         connection.is_surplus = len(self._connections) >= self._limit
         self._connections.add(connection)
         self._tasks.start(self._own(connection, serve), "connection")
-        connection.data_received(data)
 
     async def _own(self, connection: C, serve: Callable[[C], Awaitable[None]]) -> None:
         connection.on_lost = asyncio.current_task()
@@ -242,10 +196,7 @@ class Listener:
             async with asyncio.timeout(seconds):
                 while running := {each.on_lost for each in self._connections if each.on_lost and each.deadline is None}:
                     await asyncio.wait(running)
-        if self._server is not None:
-            self._server.close()
-        for stranger in list(self._strangers):
-            stranger.abort()
+        self._arrivals.close()
         for connection in list(self._connections):
             connection.abort()
         await self._tasks.cancel()

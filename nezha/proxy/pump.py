@@ -1,15 +1,16 @@
 """Bulk bytes leave here: from extent files to sockets, in a few threads, never on the event loop.
 
-A job sends until it is done, until 64 MiB went out, or until the socket was full for 5 ms; then the connection goes
-back to the event loop, which waits for the socket and queues the next job. So the number of threads
-does not grow with slow readers, and no connection holds a thread for long.
+A job sends until it is done, until the socket was full for 5 ms, or until 64 MiB went out while another waits for a
+thread; then the connection goes back to the event loop, which waits for the socket and queues the next job. So the
+number of threads does not grow with slow readers, and none waits for long.
 """
 
 import asyncio
 import os
 import select
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,8 +44,15 @@ class _Transfer:
         self.has_begun = False  # whether any byte of the head or the pieces may have left
         self.stop = threading.Event()
 
-    def run(self) -> bool:
+    def run(self, waiting: Sized) -> bool:
         """Sends for one job's worth; whether everything has been sent. Raises what `Piece.open` and sending raise."""
+        self._wire.cork(True)
+        try:
+            return self._run(waiting)
+        finally:
+            self._wire.cork(False)
+
+    def _run(self, waiting: Sized) -> bool:
         quota = JOB_BYTES
         while not self.stop.is_set():
             if not self._head and not self._pieces:
@@ -56,7 +64,7 @@ class _Transfer:
             quota -= taken
             if taken == 0 and not _is_writable(self._wire.fd):
                 return False
-            if quota <= 0:
+            if quota <= 0 and waiting:
                 return False
         return False
 
@@ -66,7 +74,7 @@ class _Transfer:
             self._file, self._at = self._pieces[0].open(), self._pieces[0].start
         self.has_begun = True
         if self._head:
-            taken = self._wire.put(self._head, more=bool(self._pieces))
+            taken = self._wire.put(self._head)
             self._head = self._head[taken:]
             return taken
         piece = self._pieces[0]
@@ -105,6 +113,7 @@ class Pump:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max(4, 2 * (os.cpu_count() or 2)), "pump")
+        self._waiting: deque[None] = deque()  # one for each job that waits for a thread
 
     async def send(self, connection: Connection, head: bytes, pieces: Sequence[Piece]) -> None:
         """Sends `head` and then the pieces. Raises PumpError (caused by what `open` raised), ConnectionError."""
@@ -123,7 +132,8 @@ class Pump:
 
     async def _job(self, transfer: _Transfer) -> bool:
         """One job; a cancelled caller still waits for the thread, which would otherwise use what is closed."""
-        job = asyncio.get_running_loop().run_in_executor(self._threads, transfer.run)
+        self._waiting.append(None)
+        job = asyncio.get_running_loop().run_in_executor(self._threads, self._run, transfer)
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
@@ -132,6 +142,10 @@ class Pump:
                 with suppress(asyncio.CancelledError, Exception):
                     await asyncio.shield(job)
             raise
+
+    def _run(self, transfer: _Transfer) -> bool:
+        self._waiting.pop()
+        return transfer.run(self._waiting)
 
     async def aclose(self) -> None:
         """Ends the threads."""

@@ -1,30 +1,32 @@
 """A client's connection inside TLS.
 
-TLS is done here, above the plain transport, with an `SSLObject` between two memory BIOs, so that the pump may encrypt
-in its threads (`wire`). While it has the wire, nothing here touches the `SSLObject`: reading is paused and the
-transport's buffer is empty.
+OpenSSL reads and writes the socket itself, and `TlsTransport` makes that a transport: bulk bytes are copied least so
+(`wire`). An SSLSocket is not thread safe. While the pump has the wire, nothing here touches it: reading is paused,
+nothing is queued, and an end is left until the wire comes back.
 """
 
 import asyncio
+import socket
 import ssl
+from collections import deque
 from contextlib import suppress
 
 from nezha.proxy.connection import Connection
-from nezha.proxy.wire import TlsWire, Wire
+from nezha.proxy.wire import TlsSender, TlsWire, Wire
 
-_TLS_READ = 64 << 10
+_READ = 64 << 10
+_PUT = 64 << 10  # so little is in doubt while a client is slow: what is pending counts as untaken
+_HIGH = 64 << 10
 
 
 class TlsConnection(Connection):
     """What `Connection` is, and the handshake before it."""
 
-    def __init__(self, transport: asyncio.Transport, context: ssl.SSLContext, *, client: str, sni: str | None) -> None:
-        super().__init__(transport, client=client)
+    transport: "TlsTransport"
+
+    def __init__(self, *, client: str, sni: str | None) -> None:
+        super().__init__(client=client)
         self.sni = sni
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self.is_open = False
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -35,87 +37,223 @@ class TlsConnection(Connection):
         """Waits for the handshake to end. Raises ConnectionError where it fails."""
         await self._opened
 
-    def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
-        self._incoming.write(data)
-        if not self.is_open and not self._shake():
-            return
-        self._decrypt()
-
-    def eof_received(self) -> bool:
-        if not self.is_open:
-            return False  # half a handshake has no answer: the transport ends
-        if self._is_deaf or self.is_idle:
-            return super().eof_received()
-        # A client ends its half by close_notify (RFC 8446 6.1); one that ends TCP's has left, whatever is on its way.
-        self.abort()
-        return False
-
-    def _shake(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._send()
-            return False
-        except ssl.SSLError as error:
-            self._send()  # the alert
-            self._refuse(f"TLS handshake: {error.reason}")
-            self.close()
-            return False
-        self._send()
-        self.is_open = True
+    def opened(self) -> None:
+        """The handshake has ended well."""
         if not self._opened.done():
             self._opened.set_result(None)
-        return True
 
-    def _refuse(self, message: str) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(ConnectionError(message))
-            self._opened.exception()  # seen: the waiter may be gone
-
-    def _decrypt(self) -> None:
-        try:
-            while data := self._tls.read(_TLS_READ):
-                self._arrived(data)
-            super().eof_received()  # close_notify
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            super().eof_received()
-        except ssl.SSLError:
-            self._send()
+    def cut(self) -> None:
+        """TCP has ended without TLS's saying so. Such a client has left (RFC 8446 6.1), whatever is on its way."""
+        if self._is_deaf or self.is_idle:
+            self.eof_received()
+        else:
             self.abort()
-            return
-        self._send()  # answers to a key update
 
-    def _send(self) -> None:
-        if self._outgoing.pending and not self.transport.is_closing():
-            self.transport.write(self._outgoing.read())
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.is_ending:
-            self._tls.write(data)
-            self._send()
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(ConnectionError(f"TLS handshake: {error or 'the client left'}"))
+            self._opened.exception()  # seen: the waiter may be gone
+        super().connection_lost(error)
 
     def _make_wire(self, fd: int) -> Wire:
-        return TlsWire(fd, self._tls, self._outgoing)
+        return self.transport.lend()
 
-    def _end_half(self) -> None:
+
+class TlsTransport(asyncio.Transport):
+    """Takes over a connected socket that does not block and of which nothing was read; serves `connection`."""
+
+    def __init__(self, handle: socket.socket, context: ssl.SSLContext, connection: TlsConnection) -> None:
+        """Begins the handshake. Raises OSError where the client has left."""
+        self._tls = context.wrap_socket(
+            handle, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        super().__init__({"socket": self._tls})
+        self._loop = asyncio.get_running_loop()
+        self._fd = self._tls.fileno()
+        self._connection = connection
+        self._sender = TlsSender(self._tls)
+        self._queue: deque[bytes] = deque()
+        self._high = _HIGH
+        self._is_open = False
+        self._is_lent = False
+        self._is_reading = True
+        self._is_at_eof = False
+        self._is_closing = False
+        self._is_lost = False
+        self._says_full = False
+        connection.connection_made(self)
+        self._loop.add_reader(self._fd, self._readable)
+
+    # -- inbound
+
+    def _readable(self) -> None:
+        try:
+            if not self._is_open:
+                self._tls.do_handshake()
+                self._is_open = True
+                self._connection.opened()
+            while self._is_reading and not self._is_closing:
+                data = self._tls.recv(_READ)
+                if not data:
+                    self._at_eof()
+                    self._loop.add_reader(self._fd, self._watch)
+                    self._connection.eof_received()
+                    return
+                self._connection.data_received(data)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLWantWriteError:
+            self._loop.add_writer(self._fd, self._writable)
+        except ssl.SSLEOFError as error:
+            self._at_eof()
+            if self._is_open:
+                self._connection.cut()
+            else:
+                self._fail(error)
+        except OSError as error:  # OpenSSL has sent the alert
+            self._fail(error)
+
+    def _watch(self) -> None:
+        """What a client that has ended TLS's half does to TCP's, past OpenSSL."""
+        try:
+            has_left = not socket.socket.recv(self._tls, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            has_left = True
+        self._loop.remove_reader(self._fd)
+        if has_left:
+            self._connection.cut()
+
+    def _at_eof(self) -> None:
+        self._is_at_eof = True
+        self.pause_reading()
+
+    def pause_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._loop.remove_reader(self._fd)
+
+    def resume_reading(self) -> None:
+        if self._is_reading or self._is_closing or self._is_at_eof:
+            return
+        self._is_reading = True
+        self._loop.add_reader(self._fd, self._readable)
+        self._loop.call_soon(self._again)  # what OpenSSL has read already makes no socket readable
+
+    def _again(self) -> None:
+        if self._is_reading and not self._is_closing:
+            self._readable()
+
+    # -- outbound
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._is_closing:
+            return
+        view = memoryview(data)
+        try:
+            while view and not self._queue and self._sender.flush():
+                self._sender.put(view[:_PUT])
+                view = view[_PUT:]
+        except OSError as error:
+            self._fail(error)
+            return
+        if view:
+            self._queue.append(bytes(view))
+        if self.get_write_buffer_size():
+            self._loop.add_writer(self._fd, self._writable)
+            self._mark()
+
+    def _writable(self) -> None:
+        try:
+            if not self._is_open:
+                self._readable()
+            while self._sender.flush() and self._queue:
+                self._sender.put(self._queue.popleft())
+        except OSError as error:
+            self._fail(error)
+            return
+        if not self.get_write_buffer_size():
+            self._loop.remove_writer(self._fd)
+            if self._is_closing:
+                self._finish()
+        self._mark()
+
+    def _mark(self) -> None:
+        """Tells the connection when the queue passes its marks."""
+        size = self.get_write_buffer_size()
+        if not self._says_full and size > self._high:
+            self._says_full = True
+            self._connection.pause_writing()
+        elif self._says_full and size <= self._high // 4:
+            self._says_full = False
+            self._connection.resume_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._sender.pending) + sum(map(len, self._queue))
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._high = _HIGH if high is None else high
+        self._mark()
+
+    # -- the pump's
+
+    def lend(self) -> Wire:
+        """The way for the pump; nothing is to be queued, and reading is to be off."""
+        self._is_lent = True
+        return TlsWire(self._fd, self._sender, self._take_back)
+
+    def _take_back(self) -> None:
+        self._is_lent = False
+        if self._is_lost:
+            self._tls.close()
+        elif self._sender.pending:  # part of a record: without its rest the client can read nothing that follows
+            self._loop.add_writer(self._fd, self._writable)
+            self._mark()
+
+    # -- end
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def write_eof(self) -> None:
+        """Ends our half; nothing is to be queued. What the client still sends is no longer decrypted."""
         self._notify()
-        super()._end_half()
+        with suppress(OSError):
+            self._tls.shutdown(socket.SHUT_WR)
 
     def _notify(self) -> None:
         """Sends close_notify; the client's is not waited for."""
-        with suppress(ssl.SSLError):
-            self._tls.unwrap()
-        self._send()
+        if self._is_open and not self._is_lent:
+            with suppress(OSError, ValueError):  # ValueError: it was said, and TLS is over
+                self._tls.unwrap()
 
     def close(self) -> None:
-        if self.is_open and not (self._has_wire or self._is_deaf or self.is_ending):
-            self._notify()
-        super().close()
+        if self._is_closing:
+            return
+        self._loop.remove_reader(self._fd)
+        self._is_closing = True
+        if not self.get_write_buffer_size():
+            self._finish()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._refuse("the client left during the handshake")
-        super().connection_lost(error)
+    def _finish(self) -> None:
+        self._notify()
+        self._loop.call_soon(self._lose, None)
+
+    def abort(self) -> None:
+        self._fail(None)
+
+    def _fail(self, error: Exception | None) -> None:
+        self._loop.remove_reader(self._fd)
+        self._is_closing = True
+        self._queue.clear()
+        self._loop.call_soon(self._lose, error)
+
+    def _lose(self, error: Exception | None) -> None:
+        if self._is_lost:
+            return
+        self._is_lost = True
+        self._loop.remove_writer(self._fd)
+        if not self._is_lent:
+            self._tls.close()
+        self._connection.connection_lost(error)

@@ -41,6 +41,7 @@ async def test_who_waited_for_what_is_not_stored_asks_at_once_and_in_parallel(tm
             leader = await ask(nezha)
             await origin.held()
             followers = [await ask(nezha) for _ in range(3)]
+            await nezha.joined()
             first.set()
             assert await body_of(leader) == b"mine"
             await origin.held(3)  # none of them waits for another

@@ -9,7 +9,7 @@ from tests.faults import Fault, head_bytes
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin, Talk, answer
 from tests.rawclient import request_bytes
-from tests.running import HOST, Running, running, web
+from tests.running import HOST, running, web
 from tests.wire import Headers, Received
 
 SIZE = 1_000_000
@@ -33,12 +33,6 @@ def hinting(*until: asyncio.Event, each: int = 1, link: str = "</a.css>; rel=pre
     return talk
 
 
-async def joined(nezha: Running) -> None:
-    """Until whoever asked before waits with the leader: what comes in meanwhile has been worked off."""
-    for _ in range(3):
-        await nezha.get("/healthz", host="nezha")
-
-
 @pytest.mark.parametrize("name", [None, HOST], ids=["plain", "TLS"])
 async def test_the_leader_of_a_miss_gets_them_and_in_time(tmp_path: Path, name: str | None) -> None:
     async with Origin() as origin:
@@ -50,7 +44,7 @@ async def test_the_leader_of_a_miss_gets_them_and_in_time(tmp_path: Path, name: 
             assert (hint.status, hint.headers) == (103, [("Link", "</a.css>; rel=preload")])
             async with await nezha.client() as follower:
                 await follower.send(GET)
-                await joined(nezha)
+                await nezha.joined()
                 release.set()
                 followed = await follower.read_response()
             led = await leader.read_response()
@@ -106,7 +100,7 @@ async def test_a_leader_takes_nobody_with_it(tmp_path: Path, leaves: bool) -> No
             await origin.arrived(1)
             async with await nezha.client() as follower:
                 await follower.send(GET)
-                await joined(nezha)
+                await nezha.joined()
                 if leaves:
                     leader.abort()
                     await nezha.until(lambda: nezha.metric("nezha_connections", port="cache") == 1)

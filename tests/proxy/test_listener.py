@@ -549,6 +549,7 @@ async def _ends(client: RawClient) -> None:
 
 
 async def test_who_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nezha.proxy.arrivals.HEAD_SECONDS", 0.05)
     monkeypatch.setattr("nezha.proxy.listener.HEAD_SECONDS", 0.05)
     monkeypatch.setattr("nezha.proxy.listener.IDLE_SECONDS", 0.05)
     monkeypatch.setattr("nezha.proxy.listener._SWEEP_SECONDS", 0.02)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nezha.proxy.connection import Connection, transport_of
+from nezha.proxy.connection import Connection
 from nezha.proxy.pump import Piece, Pump
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
@@ -117,7 +117,8 @@ async def accepted() -> AsyncIterator[tuple[Connection, RawClient, Pump]]:
 
     class Accept(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            connection = Connection(transport_of(transport), client="")
+            connection = Connection(client="")
+            connection.connection_made(transport)
             connection.transport.set_protocol(connection)
             arrived.set_result(connection)
 
