@@ -25,6 +25,11 @@ class Answer:
         if self.is_done:
             link.release()
 
+    @property
+    def unread_bytes(self) -> int:
+        """What of it has come and was not read: much of it says that the origin is not what is slow."""
+        return 0 if self.is_done else self._link.line.unread_bytes
+
     async def read(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises OriginError where it breaks off."""
         while not self.is_done:

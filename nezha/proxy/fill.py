@@ -59,6 +59,7 @@ class Fill:
         self._tasks = tasks
         self._followers = Followers()
         self._bell = Bell()
+        self._streams: set[Answer] = set()  # that lanes 0 read
         self._running: set[asyncio.Task[Any] | None] = set()  # its lanes
         self._lanes = self._rangers = self._writes = 0  # under way
 
@@ -77,6 +78,11 @@ class Fill:
         found = self._followers.next_missing(self.slices, self.size)
         return found if found or self.is_stopped else self.slices.first_missing(self.size)
 
+    @property
+    def unread_bytes(self) -> int:
+        """What has come of the answers that lanes 0 read, and was not taken yet."""
+        return sum(each.unread_bytes for each in self._streams)
+
     # -- lanes
 
     def expect(self, extent: Extent) -> object:
@@ -94,6 +100,7 @@ class Fill:
         """
         extent = self.slices.coming[lane]
         position = extent.start
+        self._streams.add(answer)
         self._running.add(asyncio.current_task())
         try:
             while position < extent.stop:
@@ -118,6 +125,7 @@ class Fill:
         finally:
             if not answer.is_done:
                 answer.abandon()
+            self._streams.discard(answer)
             del self.slices.coming[lane]
             self._lane_ended()
 

@@ -5,6 +5,9 @@ transport -- Line -- backlog (bounded) --> link: heads, chunked framing
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 
 from nezha.errors import OriginTimeout, OriginUnreachable
@@ -36,6 +39,14 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport_of(transport)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What has come and was not taken: here, and in the kernel."""
+        handle = None if self.is_ended or self.transport is None else self.transport.get_extra_info("socket")
+        if handle is None or handle.fileno() < 0:
+            return len(self.backlog)
+        return len(self.backlog) + int(struct.unpack("i", fcntl.ioctl(handle.fileno(), termios.FIONREAD, bytes(4)))[0])
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._target is not None:
