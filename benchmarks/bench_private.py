@@ -38,7 +38,7 @@ RANGES = {
     "public": ("nezha", PUBLIC, ""),
 }
 TARGETS = {"ranges": Target(least=6.0), "trips": Target(most=1.2)}
-# One request for all of it waits for its round trip before the first byte: at 0.1 s a read, 20 ms are more than a tenth.
+# One request for all of it waits for a round trip before the first byte: at 0.1 s a read, 20 ms are over a tenth.
 BOTO3 = {"transfer": ("download_file", Target(least=0.9)), "get": ("get_object, one request", Target())}
 Results = Mapping[str, list[float]]
 
