@@ -7,7 +7,6 @@ number of threads does not grow with slow readers, and none waits for long.
 
 import asyncio
 import os
-import select
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
@@ -19,7 +18,6 @@ from nezha.proxy.connection import Connection
 from nezha.proxy.wire import Wire, progress, queued_bytes
 
 JOB_BYTES = 64 << 20  # against 16 MiB, warm reads by 8 clients are some 5 % faster, over HTTP and TLS alike
-FULL_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class _Transfer:
             else:
                 taken = self._step()
             quota -= taken
-            if taken == 0 and not _is_writable(self._wire.fd):
+            if taken == 0 and not self._wire.has_room():
                 return False
             if quota <= 0 and waiting:
                 return False
@@ -91,12 +89,6 @@ class _Transfer:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def _is_writable(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(FULL_MS))
 
 
 class PumpError(Exception):

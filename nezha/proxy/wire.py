@@ -8,6 +8,7 @@ piece, that copies each byte twice less, and takes a sixth to a third less CPU t
 import asyncio
 import fcntl
 import os
+import select
 import socket
 import ssl
 import struct
@@ -17,14 +18,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 _TLS_BATCH = 256 << 10  # what is encrypted in one go: smaller ones wait for the interpreter more often
+FULL_MS = 5  # how long a thread waits for a socket that is full
 _threads = threading.local()
 
 
 class Wire(ABC):
-    """The pump's way to a socket. Its methods run in a thread and never block; 0 means that the socket is full."""
+    """The pump's way to a socket. Its methods run in a thread and hardly block; 0 means that the socket is full."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def has_room(self) -> bool:
+        """Whether the socket takes bytes; waits a little until it does, in the thread."""
+        return bool(self._poll.poll(FULL_MS))
 
     @abstractmethod
     def put(self, data: bytes) -> int:
@@ -89,10 +97,15 @@ class TlsSender:
         self._tls = tls
         self.pending: bytes = b""  # taken, and only part of it sent
 
-    def put(self, data: bytes | memoryview) -> None:
-        """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError."""
-        if not self._send(data):
-            self.pending = bytes(data)
+    def put(self, data: bytes | memoryview, waits: Callable[[], bool] = lambda: False) -> None:
+        """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError.
+
+        While OpenSSL cannot send all of it, `waits` says whether to try again or to keep a copy.
+        """
+        while not self._send(data):
+            if not waits():
+                self.pending = bytes(data)
+                return
 
     def flush(self) -> bool:
         """Sends what is pending; whether nothing is left. Raises ConnectionError."""
@@ -122,7 +135,7 @@ class TlsWire(Wire):
         if not self._sender.flush():
             return 0
         taken = data[:_TLS_BATCH]
-        self._sender.put(taken)
+        self._sender.put(taken, self.has_room)
         return len(taken)
 
     def put_file(self, file: int, start: int, stop: int) -> int:
@@ -132,7 +145,7 @@ class TlsWire(Wire):
         read = os.preadv(file, [buffer[: min(stop - start, _TLS_BATCH)]], start)
         if not read:
             raise EOFError("an extent file ended early")
-        self._sender.put(buffer[:read])
+        self._sender.put(buffer[:read], self.has_room)
         return read
 
     def flush(self) -> bool:
