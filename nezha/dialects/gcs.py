@@ -5,8 +5,9 @@
     xml     /BUCKET/OBJECT, or BUCKET.storage.googleapis.com/OBJECT   obstore, signed URLs, S3 clients
 
 The generation is the version: it comes with every answer, which an ETag does not, and the ETags of the JSON API are
-without quotes. The forms differ in their heads, so that each has keys of its own; and so has who accepts gzip, for to
-others the store inflates what was stored compressed (such an answer is not the object's bytes: it passes).
+without quotes. The forms differ in their heads, and not in the bytes of a generation, which they share. Who accepts
+gzip asks by a form of its own: to others the store inflates what was stored compressed (such an answer is not the
+object's bytes: it passes).
 """
 
 import re
@@ -97,10 +98,10 @@ class Gcs(Dialect):
         if isinstance(credential, Pass):
             return credential
         generation = dict(parameters).get("generation", "")
-        versions = (_version(named.form, coding, each) for each in (generation, ""))
-        key, current = (Key(place.route, named.bucket, named.rest[0], version) for version in versions)
-        unless = _unless(is_json, request, credential)
-        return Read(key, credential, _may_set(request, credential), unless=unless, mark=generation, current=current)
+        key, current = (Key(place.route, named.bucket, named.rest[0], version) for version in (generation, ""))
+        may_set, unless = _may_set(request, credential), _unless(is_json, request, credential)
+        form = f"{named.form}+{coding}" if coding else named.form
+        return Read(key, credential, may_set, unless=unless, mark=generation, current=current, form=form)
 
 
 def _named(place: Place, request: Request) -> _Named:
@@ -120,10 +121,6 @@ def _bucket(text: str) -> str:
     """A bucket's name; empty where it can be none."""
     name = decoded(text)
     return "" if "/" in name else name
-
-
-def _version(form: str, coding: str, generation: str) -> str:
-    return "".join((form, f"+{coding}" if coding else "", f"@{generation}" if generation else ""))
 
 
 def _coding(request: Request) -> str:
@@ -157,13 +154,7 @@ def _unless(is_json: bool, request: Request, credential: Credential) -> str:
 def _write(route: str, named: _Named, method: str, values: Mapping[str, str]) -> Write:
     written = _written(named, method, values)
     generations = dict.fromkeys(("", values.get("generation", "")))
-    keys = tuple(
-        Key(route, bucket, name, _version(form, coding, generation))
-        for bucket, name in written
-        for form in _FORMS
-        for coding in sorted(_CODINGS)
-        for generation in generations
-    )
+    keys = tuple(Key(route, bucket, name, generation) for bucket, name in written for generation in generations)
     return Write(keys, (route, named.bucket))  # without a bucket: all of the route
 
 
