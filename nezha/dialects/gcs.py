@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import Parameters, decoded, expiry, lines, parameters_of, presigned, seconds
+from nezha.dialects.urls import Parameters, bucket_and_name, decoded, expiry, lines, parameters_of, presigned, seconds
 from nezha.model import Fields, Key, Request
 from nezha.semantics.headers import members
 from nezha.settings import OriginSettings
@@ -110,16 +110,13 @@ def _named(place: Place, request: Request) -> _Named:
         prefix, bucket, rest = match.groups()
         form = {None: "json", "download": "media", "batch": "batch"}.get(prefix, "upload")
         names = tuple(decoded(part) for part in rest.split("/")) if rest else ()
-        return _Named(form, _bucket(bucket or ""), names)
-    path = request.path.removeprefix("/")
-    bucket = place.bucket or _bucket(path.partition("/")[0])
-    name = decoded(path if place.bucket else path.partition("/")[2])
-    return _Named("xml", bucket, (name,) if name else ())
+        return _Named(form, _bucket(decoded(bucket or "")), names)
+    bucket, name = bucket_and_name(place, request.path)
+    return _Named("xml", _bucket(bucket), (name,) if name else ())
 
 
-def _bucket(text: str) -> str:
+def _bucket(name: str) -> str:
     """A bucket's name; empty where it can be none."""
-    name = decoded(text)
     return "" if "/" in name else name
 
 
