@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-# Parameters whose values are credentials, in any dialect. A name in percent-encoding may be any of them.
+from nezha.dialects.urls import SECRET_PARAMETERS
+
+# A name in percent-encoding may be any of them.
 _SECRET = re.compile(
-    r"((?:^|[?&;])(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential|security-token)"
-    r"|signature|awsaccesskeyid|googleaccessid|sig|token|access_token|key|api_key|password|secret|jwt|policy"
-    # with an upload's id alone, GCS takes its bytes
-    r"|key-pair-id|upload_id|[^=&;]*%[^=&;]*)=)[^&]*",
-    re.IGNORECASE,
+    rf"((?:^|[?&;])(?:{'|'.join(map(re.escape, sorted(SECRET_PARAMETERS)))}|[^=&;]*%[^=&;]*)=)[^&]*", re.IGNORECASE
 )
 
 

@@ -142,7 +142,8 @@ class Entry:
 
     `fields` are the origin's, less hop-by-hop and exchange fields. `size` is the complete length in bytes.
     `is_open`: the answer came to a request that showed no credential. Times are seconds since the epoch. `mark`: what
-    its store tells versions apart by, where that is not the ETag (`Dialect.mark`).
+    its store tells versions apart by, where that is not the ETag (`Dialect.mark`). `form`: that of the URL which it
+    answers (`Read.form`): the heads of an object's forms differ, the bytes of one mark do not.
     """
 
     key: str
@@ -155,3 +156,4 @@ class Entry:
     is_open: bool
     vary: tuple[tuple[str, str | None], ...] = field(default=())
     mark: str = ""
+    form: str = ""

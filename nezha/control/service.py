@@ -11,6 +11,7 @@ from nezha import log
 from nezha.control import place
 from nezha.errors import NezhaError, StoreError
 from nezha.keytext import Named, shown
+from nezha.model import Entry
 from nezha.proxy.purge import Purged, Purger
 from nezha.store.listing import Listed
 from nezha.store.store import Store
@@ -107,6 +108,7 @@ class Control:
 
 
 def _described(listed: Listed) -> Document:
+    newest = {entry.version: (entry, size) for entry, size in sorted(listed.entries, key=_answered_at)}
     return {
         "key": shown(listed.key),
         "versions": [
@@ -117,10 +119,15 @@ def _described(listed: Listed) -> Document:
                 "etag": entry.fields.get("etag"),
                 "answered_at": entry.answered_at,
                 "vary": dict(entry.vary),
+                "forms": sorted({form.form for form, _ in listed.entries if form.version == entry.version} - {""}),
             }
-            for entry, stored_bytes in listed.entries
+            for entry, stored_bytes in newest.values()
         ],
     }
+
+
+def _answered_at(listed: tuple[Entry, int]) -> float:
+    return listed[0].answered_at
 
 
 def _gone(done: Purged) -> Document:

@@ -44,6 +44,7 @@ class Read:
     `plain`: the same read in the words of RFC 9110, where its store has words of its own; `range_name`: how it calls
     the Range. `unless`: the field, or after `?` the parameter, by which Nezha may ask for any version but a mark's.
     `mark`: that of the version which the read names; `current`: the key of the object itself, which may hold it too.
+    `form`: of the URL forms of one object, that of this read; each has a head of its own.
     """
 
     key: Key
@@ -54,6 +55,7 @@ class Read:
     unless: str = ""
     mark: str = ""
     current: Key | None = None
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

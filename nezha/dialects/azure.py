@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import Parameters, decoded, is_address, lines, parameters_of, presigned
+from nezha.dialects.urls import Parameters, bucket_and_name, is_address, lines, parameters_of, presigned
 from nezha.model import Fields, Key, Request
 from nezha.semantics.ranges import parse_range
 from nezha.settings import OriginSettings
@@ -66,14 +66,12 @@ class Azure(Dialect):
         return "" if etag.startswith("W/") else etag.strip('"')
 
     def bucket_of(self, place: Place, request: Request) -> str:
-        return place.bucket or decoded(request.path.removeprefix("/").partition("/")[0])
+        return bucket_and_name(place, request.path)[0]
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
-        account = self.bucket_of(place, request)
+        account, name = bucket_and_name(place, request.path)
         if not account or "/" in account or (place.buckets and account not in place.buckets):
             return Pass("account")
-        path = request.path.removeprefix("/")
-        name = decoded(path if place.bucket else path.partition("/")[2])
         parameters = parameters_of(request)
         values = dict(parameters)
         if request.method not in {"GET", "HEAD"}:

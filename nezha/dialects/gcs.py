@@ -5,8 +5,9 @@
     xml     /BUCKET/OBJECT, or BUCKET.storage.googleapis.com/OBJECT   obstore, signed URLs, S3 clients
 
 The generation is the version: it comes with every answer, which an ETag does not, and the ETags of the JSON API are
-without quotes. The forms differ in their heads, so that each has keys of its own; and so has who accepts gzip, for to
-others the store inflates what was stored compressed (such an answer is not the object's bytes: it passes).
+without quotes. The forms differ in their heads, and not in the bytes of a generation, which they share. Who accepts
+gzip asks by a form of its own: to others the store inflates what was stored compressed (such an answer is not the
+object's bytes: it passes).
 """
 
 import re
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import Parameters, decoded, expiry, lines, parameters_of, presigned, seconds
+from nezha.dialects.urls import Parameters, bucket_and_name, decoded, expiry, lines, parameters_of, presigned, seconds
 from nezha.model import Fields, Key, Request
 from nezha.semantics.headers import members
 from nezha.settings import OriginSettings
@@ -97,10 +98,10 @@ class Gcs(Dialect):
         if isinstance(credential, Pass):
             return credential
         generation = dict(parameters).get("generation", "")
-        versions = (_version(named.form, coding, each) for each in (generation, ""))
-        key, current = (Key(place.route, named.bucket, named.rest[0], version) for version in versions)
-        unless = _unless(is_json, request, credential)
-        return Read(key, credential, _may_set(request, credential), unless=unless, mark=generation, current=current)
+        key, current = (Key(place.route, named.bucket, named.rest[0], version) for version in (generation, ""))
+        may_set, unless = _may_set(request, credential), _unless(is_json, request, credential)
+        form = f"{named.form}+{coding}" if coding else named.form
+        return Read(key, credential, may_set, unless=unless, mark=generation, current=current, form=form)
 
 
 def _named(place: Place, request: Request) -> _Named:
@@ -109,21 +110,14 @@ def _named(place: Place, request: Request) -> _Named:
         prefix, bucket, rest = match.groups()
         form = {None: "json", "download": "media", "batch": "batch"}.get(prefix, "upload")
         names = tuple(decoded(part) for part in rest.split("/")) if rest else ()
-        return _Named(form, _bucket(bucket or ""), names)
-    path = request.path.removeprefix("/")
-    bucket = place.bucket or _bucket(path.partition("/")[0])
-    name = decoded(path if place.bucket else path.partition("/")[2])
-    return _Named("xml", bucket, (name,) if name else ())
+        return _Named(form, _bucket(decoded(bucket or "")), names)
+    bucket, name = bucket_and_name(place, request.path)
+    return _Named("xml", _bucket(bucket), (name,) if name else ())
 
 
-def _bucket(text: str) -> str:
+def _bucket(name: str) -> str:
     """A bucket's name; empty where it can be none."""
-    name = decoded(text)
     return "" if "/" in name else name
-
-
-def _version(form: str, coding: str, generation: str) -> str:
-    return "".join((form, f"+{coding}" if coding else "", f"@{generation}" if generation else ""))
 
 
 def _coding(request: Request) -> str:
@@ -157,13 +151,7 @@ def _unless(is_json: bool, request: Request, credential: Credential) -> str:
 def _write(route: str, named: _Named, method: str, values: Mapping[str, str]) -> Write:
     written = _written(named, method, values)
     generations = dict.fromkeys(("", values.get("generation", "")))
-    keys = tuple(
-        Key(route, bucket, name, _version(form, coding, generation))
-        for bucket, name in written
-        for form in _FORMS
-        for coding in sorted(_CODINGS)
-        for generation in generations
-    )
+    keys = tuple(Key(route, bucket, name, generation) for bucket, name in written for generation in generations)
     return Write(keys, (route, named.bucket))  # without a bucket: all of the route
 
 

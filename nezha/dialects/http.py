@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import parameters_of
+from nezha.dialects.urls import SECRET_PARAMETERS, parameters_of
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -19,12 +19,6 @@ _SECRET_SCHEMES = frozenset({"basic", "bearer", "token", "apikey"})
 _SPEAKS_OF_A_SECRET = re.compile(
     r"account|auth|bearer|cert|cookie|credential|dpop|email|identity|jwt|key|pass(?:w|code|phrase|$)|principal|pwd"
     r"|secret|session|signature|tenant|token|user(?!-agent)|\bsid\b|[cx]srf"
-)
-# Those that the log masks as well (`nezha.log`).
-_SECRET_PARAMETERS = frozenset(
-    """access_token api_key awsaccesskeyid googleaccessid jwt key key-pair-id password secret sig signature token
-    x-amz-credential x-amz-security-token x-amz-signature x-goog-credential x-goog-security-token
-    x-goog-signature""".split()
 )
 # By these a request asks for something else than its line says, where an origin believes them.
 _REWRITES = frozenset(
@@ -58,7 +52,7 @@ class Http(Dialect):
             return Pass("body")
         if not _REWRITES.isdisjoint(request.fields.names()):
             return Pass("rewrite")
-        if not _SECRET_PARAMETERS.isdisjoint(name.lower() for name, _ in parameters_of(request)):
+        if not SECRET_PARAMETERS.isdisjoint(name.lower() for name, _ in parameters_of(request)):
             return Pass("credential")
         credential = _credential(place, request)
         return Pass("credential") if credential is None else Read(key, credential, _may_set(request))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import decoded, expiry, is_address, lines, parameters_of, presigned, seconds
+from nezha.dialects.urls import bucket_and_name, expiry, is_address, lines, parameters_of, presigned, seconds
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -68,14 +68,12 @@ class S3(Dialect):
         return places
 
     def bucket_of(self, place: Place, request: Request) -> str:
-        return place.bucket or decoded(request.path.removeprefix("/").partition("/")[0])
+        return bucket_and_name(place, request.path)[0]
 
     def classify(self, place: Place, request: Request) -> Read | Write | Pass:
-        bucket = self.bucket_of(place, request)
+        bucket, name = bucket_and_name(place, request.path)
         if not bucket or "/" in bucket or (place.buckets and bucket not in place.buckets):
             return Pass("bucket")
-        path = request.path.removeprefix("/")
-        name = decoded(path if place.bucket else path.partition("/")[2])
         parameters = parameters_of(request)
         if request.method not in {"GET", "HEAD"}:
             if request.method == "OPTIONS":

@@ -1,14 +1,21 @@
-"""What several dialects read alike: authorities and names in URLs, and URLs that are signed."""
+"""What several dialects read alike: authorities and names in URLs, what of one is secret, and URLs that are signed."""
 
 import calendar
 import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from nezha.dialects import Credential, Kind
+from nezha.dialects import Credential, Kind, Place
 from nezha.model import Request
 
 Parameters = list[tuple[str, str]]
+# Parameters whose values are credentials, or parts of one, in any dialect; in lower case. With an upload's id alone GCS
+# takes its bytes. The log masks them, and no key holds them.
+SECRET_PARAMETERS = frozenset(
+    """access_token api_key awsaccesskeyid googleaccessid jwt key key-pair-id password policy secret sig signature token
+    upload_id x-amz-credential x-amz-security-token x-amz-signature x-goog-credential x-goog-security-token
+    x-goog-signature""".split()
+)
 _BASIC_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
@@ -20,6 +27,15 @@ def is_address(authority: str) -> bool:
 def decoded(text: str) -> str:
     """A name as the store knows it: percent-decoded once, never normalised, bytes as Latin-1."""
     return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
+def bucket_and_name(place: Place, path: str) -> tuple[str, str]:
+    """What a path names: its first segment the bucket, where the place is none itself, and the rest the object."""
+    rest = path.removeprefix("/")
+    if place.bucket:
+        return place.bucket, decoded(rest)
+    bucket, _, name = rest.partition("/")
+    return decoded(bucket), decoded(name)
 
 
 def parameters_of(request: Request) -> Parameters:

@@ -128,7 +128,7 @@ class Authorizer:
             return None
         if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
             return None
-        if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now):
+        if self._grants.allow(self._holder(ask), entry, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))
         return None
 
@@ -149,7 +149,7 @@ class Authorizer:
             return None
         if self._is_open(ask, entry) and left + more > 0:
             return Granted(Permission(entry.version, None), is_outage=True)
-        if self._grants.allow(self._holder(ask), entry.version, ask.request.method, extent, now - more):
+        if self._grants.allow(self._holder(ask), entry, ask.request.method, extent, now - more):
             return Granted(Permission(entry.version, extent), is_outage=True)
         return None
 
@@ -190,7 +190,7 @@ class Authorizer:
         parts = frozenset() if is_whole else dialect.whole_fields
         entry = renewed(stored.entry, news, parts, is_metadata=dialect.is_object_store)
         if ask.is_aside:
-            return Granted(self.by_answer(ask, stored, answer), answer.head.status, selected=stored)
+            return Granted(self.by_answer(ask, stored, answer), answer.head.status, selected=stored, entry=entry)
         is_own = not (news.is_open or dialect.is_object_store or is_for_all(entry.fields))
         # RFC 9111 3.5: what is said to a credential alone makes nothing fresh for others.
         self._store.freshen(stored, outdated(entry) if is_own else entry)
@@ -280,4 +280,4 @@ def _selected(ask: Ask, stored: Stored, others: Sequence[Stored], answer: Fields
     if not others:
         return stored if is_about(stored.entry, answer, mark) else None
     found = (each for each in (stored, *others) if is_same_version(each.entry, answer, mark))
-    return next((each for each in found if not each.is_removed), None)
+    return next((each for each in found if not each.body.is_removed), None)

@@ -21,7 +21,7 @@ from nezha.store.store import Store
 
 _DOUBT_SECONDS = 60.0
 _MOST = 10_000
-_Named = tuple[str, str | None]  # a key and its ETag
+_Named = tuple[str, str | None]  # a key, and the mark of its version, or its ETag
 T = TypeVar("T")
 
 
@@ -37,28 +37,32 @@ class Checks:
     def hear(self, ask: Ask, head: Head) -> None:
         """The origin's answer to a HEAD."""
         checksum = stated(head.fields) if ask.route.dialect.is_object_store and head.status == 200 else None
-        etag = head.fields.get("etag")
-        if checksum is not None and is_strong(etag):
-            _keep(self._heard, (str(ask.key), etag), checksum)
+        mark = ask.route.dialect.mark(head.fields)
+        if checksum is not None and (mark or is_strong(head.fields.get("etag"))):
+            _keep(self._heard, (str(ask.key), mark or head.fields.get("etag")), checksum)
 
     def watch(self, ask: Ask, fill: Fill) -> None:
         """Lets a fill be judged as a whole, where that is possible."""
         if fill.whole is not None or fill.size is None or not ask.route.dialect.is_object_store:
             return
-        entry = fill.stored.entry
-        checksum = stated(entry.fields) or self._heard.get((entry.key, entry.fields.get("etag")))
+        checksum = stated(fill.stored.entry.fields) or self._heard.get(_named(fill.stored))
         if checksum is not None:
             fill.whole = Whole(checksum, fill.stored, fill.size, partial(self._differs, fill.stored))
 
     def is_doubtful(self, ask: Ask, fields: Fields) -> bool:
         """Whether an answer with these fields is of an object that has just differed."""
-        return self._now() < self._doubtful.get((str(ask.key), fields.get("etag")), 0.0)
+        named = str(ask.key), ask.route.dialect.mark(fields) or fields.get("etag")
+        return self._now() < self._doubtful.get(named, 0.0)
 
     def _differs(self, stored: Stored) -> None:
-        named = stored.entry.key, stored.entry.fields.get("etag")
+        named = _named(stored)
         log.warn("checksum_differs", key=log.masked(named[0]), etag=named[1])
         self._store.reject(stored)
         _keep(self._doubtful, named, self._now() + _DOUBT_SECONDS)
+
+
+def _named(stored: Stored) -> _Named:
+    return stored.entry.key, stored.entry.mark or stored.entry.fields.get("etag")
 
 
 def _keep(kept: dict[_Named, T], named: _Named, value: T) -> None:

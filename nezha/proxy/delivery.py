@@ -224,7 +224,7 @@ def _gap(course: Course, reader: Reader, position: int) -> Extent:
     stop = reader.stop
     if stop is None:
         raise Cut("origin")
-    after = course.stored.next_start(position)
+    after = course.stored.body.next_start(position)
     return Extent(position, stop if after is None else min(stop, after))
 
 

@@ -37,6 +37,7 @@ from nezha.semantics.storing import (
     Store,
     is_same_version,
     on_response,
+    outdated,
     own_of,
     renewed,
 )
@@ -95,7 +96,7 @@ class Fetcher:
         It runs in a task of its own: a client that leaves does not take the head from those who wait for it. So
         `interim`, which gets the 1xx heads that come before, must neither wait nor fail.
         """
-        lead = self._fills.lead(str(ask.key), ask.span or WHOLE)
+        lead = self._fills.lead(str(ask.key), ask.span or WHOLE, ask.read.form)
         task = self._fills.own(self._lead(ask, stored, gaps, lead, interim))
         try:
             return await asyncio.shield(task)
@@ -136,7 +137,7 @@ class Fetcher:
     async def take_over(self, ask: Ask, answer: Answer, requested_at: float) -> Filling | Answered:
         """The answer to a question about a stored version is another one: its asker leads it. Raises OriginMismatch."""
         key = str(ask.key)
-        lead = self._fills.lead(key, ask.span or WHOLE)
+        lead = self._fills.lead(key, ask.span or WHOLE, ask.read.form)
         try:
             return await self.take(ask, answer, ask.span, requested_at, lead)
         finally:
@@ -207,9 +208,12 @@ class Fetcher:
             is_open=not context.shows_credential,
             vary=vary_of(answer.head.fields, ask.request.fields),
             mark=context.mark,
+            form=ask.read.form,
         )
+        if ask.is_aside:
+            entry = outdated(entry)  # if it is made: its answer does not say that this is still the object
         stored = await self._store.begin(entry, is_complete=decision.is_strong and decision.size is not None)
-        if stored.entry.version != entry.version and not ask.is_aside:
+        if stored.entry.fields is not entry.fields and not ask.is_aside:  # it was there
             news = News(answer.head.fields, context.requested_at, context.answered_at, not context.shows_credential)
             whole = frozenset() if answer.head.status == 200 else context.whole_fields
             self._store.freshen(stored, renewed(stored.entry, news, whole, is_metadata=context.policy.is_metadata))

@@ -29,6 +29,7 @@ from nezha.store.store import Store
 from nezha.tasks import Tasks
 
 _KEPT_MAX = 4
+_DRAINED_BYTES = 256 << 10  # of an answer that nobody needs, so that its connection is kept
 _YIELD_SECONDS = 0.5  # how long lane 0 waits for the head of a range lane's answer
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
 
@@ -52,7 +53,7 @@ class Fill:
         self.whole: Whole | None = None  # where the origin has stated a checksum of it
         self.received_bytes = 0
         self.max_bytes = UNKNOWN
-        self.slices = SliceMap(stored, buffers.slice_bytes)
+        self.slices = SliceMap(stored.body, buffers.slice_bytes)
         self.participants: list[Ask] = []
         self._store = store
         self._buffers = buffers
@@ -109,6 +110,7 @@ class Fill:
                 self.slices.coming[lane] = Extent(position, extent.stop)
                 if (taken := self.slices.taken_stop(position)) is not None:
                     if self.is_parallel or self.slices.is_taken(Extent(position, extent.stop)):
+                        await answer.drain(_DRAINED_BYTES)
                         break
                     position += await self._skip(answer, min(taken, extent.stop) - position)
                     continue

@@ -29,6 +29,7 @@ class Lead:
     """A request on its way to the origin, and the bytes it asks for. Others may wait for its head, never its body."""
 
     span: Span
+    form: str  # of its URL: who asks by another one gets no answer by its
     is_outdated: bool = False  # an unsafe request named its key: what its answer says was true before that
     was_refused: bool = False  # the origin's answer speaks of the leader, not of the object
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,9 +56,9 @@ class Fills:
         metrics.watch("fills_running", lambda: len(self._fills))
         metrics.watch("fill_bytes_buffered", lambda: buffers.used_bytes)
 
-    def lead(self, key: str, span: Span) -> Lead:
+    def lead(self, key: str, span: Span, form: str) -> Lead:
         """Takes the lead for a span of a key, at once: whoever looks after this finds it, until it is ended."""
-        lead = Lead(span)
+        lead = Lead(span, form)
         self._leads.setdefault(key, []).append(lead)
         return lead
 
@@ -68,9 +69,9 @@ class Fills:
         if not self._leads[key]:
             del self._leads[key]
 
-    def lead_for(self, key: str, span: Span) -> Lead | None:
-        """Who is asking for all of `span` already."""
-        asking = (lead for lead in self._leads.get(key, ()) if not lead.is_outdated)
+    def lead_for(self, key: str, span: Span, form: str) -> Lead | None:
+        """Who is asking for all of `span` already, by the same form."""
+        asking = (lead for lead in self._leads.get(key, ()) if lead.form == form and not lead.is_outdated)
         return next((lead for lead in asking if lead.span.covers(span)), None)
 
     def of(self, stored: Stored) -> Fill | None:
@@ -82,7 +83,7 @@ class Fills:
         return [
             fill.stored
             for fill in self._fills.values()
-            if fill.stored.entry.key == key and not fill.stored.is_current and fill.may_complete
+            if fill.stored.entry.key == key and not fill.stored.body.is_current and fill.may_complete
         ]
 
     def invalidate(self, key: str) -> None:

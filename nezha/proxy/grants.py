@@ -23,11 +23,11 @@ class _Grant:
 
 
 class Grants:
-    """Grants by holder and version, bounded in number: the least recently used is forgotten first."""
+    """Grants by holder, version and form, bounded in number: the least recently used is forgotten first."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._grants: OrderedDict[tuple[bytes, str], _Grant] = OrderedDict()
+        self._grants: OrderedDict[tuple[bytes, str, str], _Grant] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._grants)
@@ -39,19 +39,19 @@ class Grants:
 
     def record(self, holder: bytes, entry: Entry, method: str, extent: Extent | None, until: float) -> None:
         """Remembers a right that the origin has confirmed. GET implies HEAD; a wider right is not narrowed."""
-        version = entry.version
-        old = self._grants.get((holder, version))
+        named = holder, entry.version, entry.form
+        old = self._grants.get(named)
         new = _Grant(until, extent, method == "GET", entry.key)
         if old is not None and old.is_get and not new.is_get and old.until >= until:
             return
-        self._grants[holder, version] = new
-        self._grants.move_to_end((holder, version))
+        self._grants[named] = new
+        self._grants.move_to_end(named)
         if len(self._grants) > _MOST:
             self._grants.popitem(last=False)
 
-    def allow(self, holder: bytes, version: str, method: str, extent: Extent | None, at: float) -> bool:
+    def allow(self, holder: bytes, entry: Entry, method: str, extent: Extent | None, at: float) -> bool:
         """Whether a grant covers this read at the time `at`, in seconds since the epoch."""
-        grant = self._grants.get((holder, version))
+        grant = self._grants.get((holder, entry.version, entry.form))
         if grant is None or at >= grant.until or (method == "GET" and not grant.is_get):
             return False
         if grant.extent is None or extent is None:

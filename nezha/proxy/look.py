@@ -71,7 +71,7 @@ class Lookout:
             return look
         key, span = str(ask.key), ask.span or WHOLE
         for _ in range(_ELECTIONS_MAX):
-            lead = self._fills.lead_for(key, span) if isinstance(look.decision, Miss) else None
+            lead = self._fills.lead_for(key, span, ask.read.form) if isinstance(look.decision, Miss) else None
             if lead is None:
                 break
             was_refused = await lead.settled()
@@ -82,9 +82,10 @@ class Lookout:
 
     async def _look(self, ask: Ask, *, is_collapsed: bool = False) -> Look:
         key = str(ask.key)
-        mark = ask.read.mark
+        mark, form = ask.read.mark, ask.read.form
         there = [*await self._store.lookup(key), *self._fills.hidden(key)]
-        versions = [each for each in there if mark in {"", each.entry.mark}]
+        # No form answers with the head of another: it asks for its own, whose bytes may be there (`Store.begin`).
+        versions = [each for each in there if each.entry.form == form and mark in {"", each.entry.mark}]
         found = variant([each.entry for each in versions], ask.request.fields)
         now = self._now()
         if found is None:
@@ -95,7 +96,7 @@ class Lookout:
         stored = next(each for each in versions if each.entry is found.entry)
         fill = self._fills.of(stored)
         wanted = _wanted(ask, stored.entry)
-        parts = fill.slices.coverage(wanted) if fill is not None else stored.intervals(wanted)
+        parts = fill.slices.coverage(wanted) if fill is not None else stored.body.intervals(wanted)
         # Parts of a body of unknown length cannot be told before its end: who wants one asks for it.
         is_known = fill is None or fill.size is not None or "range" not in ask.request.fields
         decision = on_request(ask.request, stored.entry if is_known else None, parts, ask.route.freshness, now)

@@ -137,7 +137,7 @@ class Reader:
         found: list[StoredExtent] = []
         position = self.position
         while len(found) < _PIECES_MAX and (limit is None or position < limit):
-            extent = self._stored.at(position)
+            extent = self._stored.body.at(position)
             if extent is None:
                 break
             found.append(extent)

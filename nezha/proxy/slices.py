@@ -11,7 +11,7 @@ import asyncio
 from bisect import bisect_right, insort
 
 from nezha.model import Extent
-from nezha.store.hot import Stored
+from nezha.store.hot import Body
 
 UNKNOWN = 1 << 62  # where a body of unknown length is taken to end
 
@@ -54,11 +54,11 @@ class Slice:
 class SliceMap:
     """The map of one version. Slices and extents never overlap; each slice lies within one cell of a fixed grid."""
 
-    def __init__(self, stored: Stored, slice_bytes: int) -> None:
+    def __init__(self, body: Body, slice_bytes: int) -> None:
         self.arriving: list[Slice] = []
         self.asked: set[Extent] = set()
         self.coming: dict[object, Extent] = {}  # by lane
-        self._stored = stored
+        self._body = body
         self._slice_bytes = slice_bytes
         self._floor = 0  # nothing is missing before it
 
@@ -93,7 +93,7 @@ class SliceMap:
     def coverage(self, within: Extent) -> list[Extent]:
         """All of `within` but what is missing, sorted; it may overlap, and reach beyond."""
         arriving = [each.extent for each in self.arriving]
-        return sorted([*self._stored.intervals(within), *arriving, *self.coming.values(), *self.asked])
+        return sorted([*self._body.intervals(within), *arriving, *self.coming.values(), *self.asked])
 
     def has(self, extent: Extent) -> bool:
         """Whether every byte of `extent` has come already."""
@@ -110,7 +110,7 @@ class SliceMap:
 
     def taken_stop(self, position: int) -> int | None:
         """Where the extent or slice that holds `position` ends; None where the byte is in neither."""
-        if (stored := self._stored.at(position)) is not None:
+        if (stored := self._body.at(position)) is not None:
             return stored.extent.stop
         part = self.at(position)
         return part.extent.stop if part is not None else None
@@ -128,7 +128,7 @@ class SliceMap:
     def claimable(self, position: int, stop: int) -> Extent:
         """What a lane may claim at a free `position`: to the next slice or extent, the cell's end, or `stop`."""
         stop = min(stop, (position // self._slice_bytes + 1) * self._slice_bytes)
-        if (stored := self._stored.next_start(position)) is not None:
+        if (stored := self._body.next_start(position)) is not None:
             stop = min(stop, stored)
         number = bisect_right(self.arriving, position, key=_start)
         if number < len(self.arriving):

@@ -52,10 +52,10 @@ class Whole:
 
     async def judge(self) -> bool:
         """Gives the verdict once every byte is there; whether this call has given it."""
-        if self._is_judged or self._stored.body_bytes + self._unstored_bytes < self._size:
+        if self._is_judged or self._stored.body.stored_bytes + self._unstored_bytes < self._size:
             return False
         self._is_judged = True
-        extents, algorithm = tuple(self._stored.extents), self._stated.algorithm
+        extents, algorithm = tuple(self._stored.body.extents), self._stated.algorithm
         try:
             found = await asyncio.to_thread(whole_crc, extents, dict(self._parts), self._size, algorithm)
         except StoreError:

@@ -208,6 +208,13 @@ def is_same_version(entry: Entry, fields: Fields, mark: str = "") -> bool:
     return mark == entry.mark if mark or entry.mark else same_strong(entry.fields.get("etag"), fields.get("etag"))
 
 
+def is_beside(old: Entry, new: Entry) -> bool:
+    """Whether an entry stays stored beside a new one: as another variant, or as another form of the same version."""
+    if old.form != new.form:
+        return old.mark == new.mark
+    return old.vary != new.vary
+
+
 def is_about(entry: Entry, fields: Fields, mark: str = "") -> bool:
     """Whether a 304 to the entry's validator can be about it: it names no other version (RFC 9111 4.3.4)."""
     if mark and entry.mark:

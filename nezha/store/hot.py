@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from nezha.model import Entry, Extent
 from nezha.store.bodies import StoredExtent
@@ -13,27 +14,26 @@ _FIELD_BYTES = 360
 _EXTENT_BYTES = 560
 
 
-class Stored:
-    """One stored version while it is in memory: its entry, its extents, and who reads it.
+class Body:
+    """The bytes of one version while it is in memory: its extents, and who reads them, by whatever form.
 
     `is_current`: the store finds it. `leases`: readers, under whom its extents are not unlinked. `is_removed`: neither,
     so its extents are leaving the disk, and it takes no more of them. `is_barred`: it may not become current.
     """
 
     __slots__ = (
-        "__weakref__", "_inline_bytes", "body_bytes", "coming", "entry", "extents", "is_barred", "is_current",
-        "is_removed", "leases", "verified",
+        "__weakref__", "_inline_bytes", "coming", "extents", "is_barred", "is_current", "is_removed", "leases",
+        "stored_bytes", "verified",
     )  # fmt: skip
 
-    def __init__(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> None:
-        self.entry = entry
+    def __init__(self, extents: list[StoredExtent], *, is_current: bool) -> None:
         self.extents = extents
         self.is_current = is_current
         self.is_removed = self.is_barred = False
         self.leases = 0
         self.coming: set[Extent] = set()  # extents that are being written
         self.verified: set[int] = set()  # starts of the extents whose bytes were checked since the start
-        self.body_bytes = sum(each.extent.length for each in extents)
+        self.stored_bytes = sum(each.extent.length for each in extents)
         self._inline_bytes = sum(len(each.inline or b"") for each in extents)
 
     def at(self, position: int) -> StoredExtent | None:
@@ -64,7 +64,7 @@ class Stored:
     def add(self, extent: StoredExtent) -> None:
         """Takes an extent in."""
         insort(self.extents, extent, key=_start)
-        self.body_bytes += extent.extent.length
+        self.stored_bytes += extent.extent.length
         self._inline_bytes += len(extent.inline or b"")
 
     def discard(self, extent: StoredExtent) -> bool:
@@ -73,7 +73,7 @@ class Stored:
         if number == len(self.extents) or self.extents[number] is not extent:
             return False
         del self.extents[number]
-        self.body_bytes -= extent.extent.length
+        self.stored_bytes -= extent.extent.length
         self._inline_bytes -= len(extent.inline or b"")
         self.verified.discard(extent.extent.start)
         return True
@@ -83,14 +83,34 @@ class Stored:
         self.is_current = False
         self.is_removed = True
         self.extents = []
-        self.body_bytes = self._inline_bytes = 0
+        self.stored_bytes = self._inline_bytes = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        return len(self.extents) * _EXTENT_BYTES + self._inline_bytes
+
+
+class Stored:
+    """One stored version while it is in memory, as one form of its URL answers: its entry, and its body.
+
+    The forms of a version share its body, and nothing else.
+    """
+
+    __slots__ = ("__weakref__", "body", "entry")
+
+    def __init__(self, entry: Entry, body: Body) -> None:
+        self.entry = entry
+        self.body = body
 
     @property
     def memory_bytes(self) -> int:
         fields = self.entry.fields.items
-        text = sum(len(name) + len(value) for name, value in fields)
-        extents = len(self.extents) * _EXTENT_BYTES + self._inline_bytes
-        return _VERSION_BYTES + len(fields) * _FIELD_BYTES + text + extents
+        return _VERSION_BYTES + len(fields) * _FIELD_BYTES + sum(len(name) + len(value) for name, value in fields)
+
+
+def bodies_of(versions: Iterable[Stored]) -> Iterable[Body]:
+    """The bodies of versions, each once."""
+    return {id(each.body): each.body for each in versions}.values()
 
 
 def _start(stored: StoredExtent) -> int:
@@ -120,13 +140,14 @@ class Hot:
         """Keeps the versions of a key (called again when they have grown)."""
         self.forget(key)
         cost = _KEY_BYTES + 2 * len(key) + sum(version.memory_bytes for version in versions)
+        cost += sum(body.memory_bytes for body in bodies_of(versions))
         self._keys[key] = (versions, cost)
         self.used_bytes += cost
         for _ in range(len(self._keys)):
             if self.used_bytes <= self._limit:
                 break
             oldest = next(iter(self._keys))
-            if oldest == key or any(version.leases for version in self._keys[oldest][0]):
+            if oldest == key or any(version.body.leases for version in self._keys[oldest][0]):
                 self._keys.move_to_end(oldest)  # in use after all: the next call looks elsewhere first
             else:
                 self.forget(oldest)

@@ -16,7 +16,7 @@ PAGE = 256  # keys
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What is stored under a key: its entries, a variant each, and how many bytes of each there are."""
+    """What is stored under a key: its entries, a variant or a form each, and how many bytes of each there are."""
 
     key: str
     entries: Sequence[tuple[Entry, int]]
@@ -27,7 +27,7 @@ class Listed:
 
     @property
     def stored_bytes(self) -> int:
-        return sum(count for _, count in self.entries)
+        return sum({entry.version: count for entry, count in self.entries}.values())
 
 
 class Listing:
@@ -50,7 +50,7 @@ class Listing:
         known = self._versions.glance(listed.key)
         if known is None:
             return listed
-        return Listed(listed.key, [(stored.entry, stored.body_bytes) for stored in known])
+        return Listed(listed.key, [(stored.entry, stored.body.stored_bytes) for stored in known])
 
     def unwritten(self, is_named: Callable[[str], bool]) -> list[str]:
         """The keys under which something is stored, of which the index does not know yet."""

@@ -34,7 +34,7 @@ def _crc(key: str, text: str) -> int:
 
 
 def format_entries(key: str, entries: Sequence[Entry]) -> str:
-    """The row of a key: its entries, a variant each."""
+    """The row of a key: its entries, a variant or a form each; forms may share a version."""
     rows = _text(
         [
             {
@@ -47,6 +47,7 @@ def format_entries(key: str, entries: Sequence[Entry]) -> str:
                 "is_open": entry.is_open,
                 "vary": entry.vary,
                 "mark": entry.mark,
+                "form": entry.form,
             }
             for entry in entries
         ]
@@ -81,6 +82,7 @@ def _entry(key: str, row: dict[str, Any]) -> Entry:
         is_open=row["is_open"] is True,
         vary=tuple((str(name), None if value is None else str(value)) for name, value in row["vary"]),
         mark=str(row.get("mark", "")),
+        form=str(row.get("form", "")),
     )
 
 

@@ -13,19 +13,20 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from nezha import log
 from nezha.errors import StoreError, StoreFull
 from nezha.metrics import Metrics
 from nezha.model import Entry, Extent
-from nezha.semantics.storing import is_same_version
+from nezha.semantics.storing import is_beside, is_same_version
 from nezha.settings import CacheSettings
 from nezha.store import bodies
 from nezha.store.backlog import Backlog
 from nezha.store.bodies import Staging, StoredExtent
 from nezha.store.epochs import Epochs
 from nezha.store.faults import refused
-from nezha.store.hot import Stored
+from nezha.store.hot import Stored, bodies_of
 from nezha.store.index import Adopted, Index
 from nezha.store.listing import Listing
 from nezha.store.space import Space, claim
@@ -137,28 +138,28 @@ class Store:
 
     @contextmanager
     def _held(self, stored: Stored) -> Iterator[None]:
-        stored.leases += 1
+        stored.body.leases += 1
         try:
             yield
         finally:
-            stored.leases -= 1
+            stored.body.leases -= 1
             self._settle(stored)
 
     def open_extent(self, stored: Stored, extent: StoredExtent) -> int:
         """A descriptor of an extent's file, verified as `cache.verify` says. Blocks. Raises ExtentCorrupt."""
         fd = bodies.open_extent(extent, verify=self._must_verify(stored, extent))
-        stored.verified.add(extent.extent.start)
+        stored.body.verified.add(extent.extent.start)
         return fd
 
     def read_inline(self, stored: Stored, extent: StoredExtent) -> bytes:
         """The bytes of an inline extent. Raises ExtentCorrupt."""
         data = bodies.read_inline(extent, verify=self._must_verify(stored, extent))
-        stored.verified.add(extent.extent.start)
+        stored.body.verified.add(extent.extent.start)
         return data
 
     def _must_verify(self, stored: Stored, extent: StoredExtent) -> bool:
         verify = self._settings.verify
-        return verify == "always" or (verify == "first" and extent.extent.start not in stored.verified)
+        return verify == "always" or (verify == "first" and extent.extent.start not in stored.body.verified)
 
     # -- writing
 
@@ -170,6 +171,8 @@ class Store:
 
             1. A and B miss; both ask, for different ranges.  2. A's head comes: version v begins.
             3. B's head comes: it must join v, not replace it.
+
+        Where what is there is another form of the same version (equal marks), `entry` becomes one more form of it.
         """
         if not is_complete:
             _ = self._threads.write_soon(self._index.loosen, entry.version)
@@ -177,7 +180,10 @@ class Store:
         versions = await self.lookup(entry.key)
         for old in versions:
             if old.entry.size == entry.size and is_same_version(old.entry, entry.fields, entry.mark):
-                return old
+                if old.entry.form == entry.form:
+                    return old
+                if entry.mark:
+                    entry = replace(entry, version=old.entry.version)
         stored = self._versions.make(entry)
         self._make_current(stored, versions)
         return stored
@@ -185,12 +191,12 @@ class Store:
     async def complete(self, stored: Stored, entry: Entry, may: Callable[[], bool] = lambda: True) -> None:
         """Makes a version visible whose every byte is stored; `entry` knows its size now. `may` it still be?"""
         versions = await self.lookup(entry.key)
-        if may() and not stored.is_barred:
+        if may() and not stored.body.is_barred:
             stored.entry = entry
             self._make_current(stored, versions)
 
     def _make_current(self, stored: Stored, versions: Sequence[Stored]) -> None:
-        kept = [old for old in versions if old.entry.vary != stored.entry.vary]
+        kept = [old for old in versions if is_beside(old.entry, stored.entry)]
         kept = sorted(kept, key=lambda old: old.entry.answered_at)[1 - _VARIANTS_MAX :]
         self._replace(stored.entry.key, versions, [*kept, stored])
 
@@ -200,8 +206,8 @@ class Store:
 
     async def bar(self, stored: Stored) -> None:
         """Drops a version that was allowed to be stored and is no more; one that is not visible never becomes so."""
-        stored.is_barred = True
-        if stored.is_current:
+        stored.body.is_barred = True
+        if stored.body.is_current:
             await self.remove(stored.entry.key)
 
     async def put(self, stored: Stored, extent: Extent, view: memoryview) -> StoredExtent:
@@ -209,9 +215,9 @@ class Store:
 
         The version is held, so that what is written is removed with it where it is dropped meanwhile.
         """
-        if stored.is_removed or stored.overlaps(extent):
+        if stored.body.is_removed or stored.body.overlaps(extent):
             raise StoreError("the version takes no such extent")
-        with self._held(stored), _member(stored.coming, extent):
+        with self._held(stored), _member(stored.body.coming, extent):
             await self._upkeep.make_room(extent.length)
             self._space.coming_bytes += extent.length
             try:
@@ -221,8 +227,8 @@ class Store:
                 raise
             finally:
                 self._space.coming_bytes -= extent.length
-            stored.add(row)
-            stored.verified.add(extent.start)
+            stored.body.add(row)
+            stored.body.verified.add(extent.start)
             self._versions.resized(stored)
         return row
 
@@ -247,7 +253,7 @@ class Store:
 
     def drop_extent(self, stored: Stored, extent: StoredExtent) -> None:
         """Takes a corrupt extent out: its bytes are a gap from now on."""
-        if stored.discard(extent):
+        if stored.body.discard(extent):
             self._metrics.count("corrupt_extents")
             key = log.masked(stored.entry.key)
             log.warn("corrupt_extent", key=key, start=extent.extent.start, stop=extent.extent.stop)
@@ -258,9 +264,9 @@ class Store:
     def reject(self, stored: Stored) -> None:
         """Drops a version whose bytes are not what its origin says they are."""
         self._metrics.count("store_errors", "checksum")
-        if stored.is_current:
+        if stored.body.is_current:
             versions = self._versions.known(stored.entry.key) or [stored]
-            self._replace(stored.entry.key, versions, [each for each in versions if each is not stored])
+            self._replace(stored.entry.key, versions, [each for each in versions if each.body is not stored.body])
 
     async def remove(self, key: str) -> int:
         """Drops everything stored under a key (invalidate, purge, evict); bytes of it."""
@@ -272,13 +278,13 @@ class Store:
         else:
             if not versions and self._index.is_open:
                 return 0
-        body_bytes = sum(version.body_bytes for version in versions)
+        body_bytes = sum(body.stored_bytes for body in bodies_of(versions))
         self._replace(key, versions, [])
         return body_bytes
 
     async def restore(self, key: str, versions: Sequence[Stored]) -> None:
         """Makes versions current again that were removed and leased meanwhile, unless others are there by now."""
-        kept = [stored for stored in versions if not stored.is_removed]
+        kept = [stored for stored in versions if not stored.body.is_removed]
         if kept and not await self.lookup(key):
             self._replace(key, [], kept)
 
@@ -295,8 +301,9 @@ class Store:
 
     def _settle(self, stored: Stored) -> None:
         """Removes the extents of a version that is neither current nor read."""
-        if not (stored.is_current or stored.leases or stored.is_removed):
-            stored.clear()
+        body = stored.body
+        if not (body.is_current or body.leases or body.is_removed):
+            body.clear()
             _ = self._threads.write_soon(self._index.remove_version, stored.entry.version)
 
     # -- epochs: unsafe requests that do not say what they change

@@ -23,9 +23,13 @@ def least_recent(index: Index, after: Candidate | None, most: int) -> list[Candi
         most,
     )
     return [
-        Candidate(row[2:], sum(bytes_of(index, each.version) for each in index.parsed(row[2:], value)), used)
+        Candidate(row[2:], sum(bytes_of(index, version) for version in _versions(index, row[2:], value)), used)
         for row, value, used in found
     ]
+
+
+def _versions(index: Index, key: str, text: object) -> set[str]:
+    return {entry.version for entry in index.parsed(key, text)}
 
 
 def bytes_of(index: Index, version: str) -> int:

@@ -1,6 +1,7 @@
 """The versions under each key: from memory, else not written yet, else read from the index.
 
-There is one live form (`Stored`) of a version at a time, whoever holds it, so that a lease counts for all.
+There is one live `Body` of a version at a time, whoever holds it, so that a lease counts for all; and one live `Stored`
+of each of its forms.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from weakref import WeakValueDictionary
 
 from nezha.model import Entry
 from nezha.store.backlog import Backlog
-from nezha.store.hot import Hot, Stored
+from nezha.store.bodies import StoredExtent
+from nezha.store.hot import Body, Hot, Stored
 from nezha.store.index import Index
 from nezha.store.threads import Threads
 from nezha.tasks import Tasks
@@ -36,7 +38,8 @@ class Versions:
         self.backlog = backlog
         self._threads = threads
         self._hot = Hot(limit_bytes)
-        self._live: WeakValueDictionary[str, Stored] = WeakValueDictionary()  # by version
+        self._live: WeakValueDictionary[tuple[str, str], Stored] = WeakValueDictionary()  # by version and form
+        self._bodies: WeakValueDictionary[str, Body] = WeakValueDictionary()  # by version
         self._loading: dict[str, _Loading] = {}
         self._leaving: Counter[str] = Counter()
         self._tasks = Tasks()
@@ -75,12 +78,19 @@ class Versions:
     async def _load(self, key: str) -> list[Stored]:
         # Behind what is leaving the index for this key, in its thread.
         run = self._threads.write if self._leaving[key] else self._threads.read
-        versions = []
-        for read in await run(_read, self._index, key):
-            stored = self._live.setdefault(read.entry.version, read)
-            if stored.is_current:
-                versions.append(stored)
-        return versions
+        found = await run(_read, self._index, key)
+        versions = [self._stored(entry, extents, is_current=True) for entry, extents in found]
+        return [stored for stored in versions if stored.body.is_current]
+
+    def _stored(self, entry: Entry, extents: list[StoredExtent], *, is_current: bool) -> Stored:
+        """The live form of an entry; made with `extents`, where its version has none."""
+        body = self._bodies.get(entry.version)
+        if body is None:
+            body = self._bodies[entry.version] = Body(extents, is_current=is_current)
+        stored = self._live.get((entry.version, entry.form))
+        if stored is None:
+            stored = self._live[entry.version, entry.form] = Stored(entry, body)
+        return stored
 
     def changed(self, key: str) -> None:
         """Something under a key has changed: what is being read of it now may be what was before."""
@@ -108,17 +118,16 @@ class Versions:
         return found
 
     def make(self, entry: Entry) -> Stored:
-        """A new version, which is not stored under its key yet."""
-        stored = self._live[entry.version] = Stored(entry, [], is_current=False)
-        return stored
+        """A new version, or a new form of one that is there, which is not stored under its key yet."""
+        return self._stored(entry, [], is_current=False)
 
     def replace(self, key: str, before: Sequence[Stored], after: list[Stored]) -> list[Stored]:
         """Sets the versions of a key, in memory now and in the index soon; gives those that are gone."""
         gone = [old for old in before if old not in after]
         for old in gone:
-            old.is_current = False
+            old.body.is_current = False
         for new in after:
-            new.is_current = True
+            new.body.is_current = True
         self.changed(key)
         self._hot.put(key, after)
         self.backlog.put(key, after)
@@ -126,11 +135,11 @@ class Versions:
 
     def end(self, key: str, versions: Collection[str]) -> bool:
         """Ends in memory what is stored under a key; False where some of it is held: then nothing has changed."""
-        alive = [stored for version in versions if (stored := self._live.get(version)) is not None]
-        if any(stored.leases for stored in alive):
+        alive = [body for version in versions if (body := self._bodies.get(version)) is not None]
+        if any(body.leases for body in alive):
             return False
-        for stored in alive:
-            stored.clear()
+        for body in alive:
+            body.clear()
         self._hot.forget(key)
         self.changed(key)
         return True
@@ -151,20 +160,22 @@ class Versions:
 
     def is_leased(self, key: str) -> bool:
         """Whether a version of a key is being read or written."""
-        return any(version.leases for version in self._hot.peek(key) or self.backlog.get(key) or ())
+        return any(version.body.leases for version in self._hot.peek(key) or self.backlog.get(key) or ())
 
     def is_alive(self, version: str) -> bool:
         """Whether a version is in memory, and not removed."""
-        stored = self._live.get(version)
-        return stored is not None and not stored.is_removed
+        body = self._bodies.get(version)
+        return body is not None and not body.is_removed
 
     def forget(self) -> None:
         """Nothing is stored any more: the index is lost."""
-        for stored in list(self._live.values()):
-            stored.clear()
+        for body in list(self._bodies.values()):
+            body.clear()
         self._hot.clear()
         self.backlog.clear()
 
 
-def _read(index: Index, key: str) -> list[Stored]:
-    return [Stored(entry, index.extents(entry.version), is_current=True) for entry in index.entries(key)]
+def _read(index: Index, key: str) -> list[tuple[Entry, list[StoredExtent]]]:
+    entries = index.entries(key)
+    extents = {version: index.extents(version) for version in {entry.version for entry in entries}}
+    return [(entry, extents[entry.version]) for entry in entries]

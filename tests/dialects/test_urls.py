@@ -4,8 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nezha.dialects import Kind
-from nezha.dialects.urls import decoded, expiry, is_address, lines, parameters_of, presigned, seconds
+from nezha.dialects import Kind, Place
+from nezha.dialects.urls import (
+    SECRET_PARAMETERS,
+    bucket_and_name,
+    decoded,
+    expiry,
+    is_address,
+    lines,
+    parameters_of,
+    presigned,
+    seconds,
+)
 from nezha.model import Fields, Request
 
 
@@ -34,6 +44,31 @@ def test_a_name_is_decoded_once_and_never_normalised(text: str, name: str) -> No
 @given(st.text(st.characters(codec="latin-1")))
 def test_decoding_never_fails(text: str) -> None:
     assert all(ord(character) < 256 for character in decoded(text))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "path", "named"),
+    [
+        ("", "/data/a%2Fb", ("data", "a/b")),
+        ("", "/d%61ta/a/b", ("data", "a/b")),
+        ("", "/data//a", ("data", "/a")),
+        ("", "/data/", ("data", "")),
+        ("", "/data", ("data", "")),
+        ("", "/", ("", "")),
+        ("", "/a%2Fb/c", ("a/b", "c")),
+        ("data", "/a%2Fb", ("data", "a/b")),
+        ("data", "//a", ("data", "/a")),
+        ("da%74a", "/", ("da%74a", "")),
+    ],
+)
+def test_a_path_names_an_object_and_its_bucket_where_the_host_does_not(
+    bucket: str, path: str, named: tuple[str, str]
+) -> None:
+    assert bucket_and_name(Place("store", bucket), path) == named
+
+
+def test_what_is_secret_is_listed_in_lower_case() -> None:
+    assert {name.lower() for name in SECRET_PARAMETERS} == SECRET_PARAMETERS
 
 
 def test_parameters_keep_their_order_and_their_empty_values() -> None:

@@ -21,6 +21,7 @@ from nezha.semantics.storing import (
     Store,
     forbids_storing,
     is_about,
+    is_beside,
     is_head_of,
     is_same_version,
     on_response,
@@ -269,6 +270,25 @@ def test_a_mark_is_as_good_as_a_strong_validator() -> None:
     assert not is_same_version(ENTRY, ENTRY.fields, "8")
     assert is_about(entry, Fields([("ETag", '"v2"')]), "7")
     assert not is_about(entry, ENTRY.fields, "8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, False),
+        ({"mark": "8"}, False),
+        ({"vary": (("accept", "a"),)}, True),
+        ({"vary": (("accept", "a"),), "mark": "8"}, True),
+        ({"form": "xml"}, True),
+        ({"form": "xml", "mark": "8"}, False),
+        ({"form": "xml", "mark": "8", "vary": (("accept", "a"),)}, False),
+    ],
+)
+def test_another_form_stays_stored_beside_a_new_entry_if_it_is_of_its_version(
+    changes: dict[str, Any], is_kept: bool
+) -> None:
+    new = replace(ENTRY, mark="7", form="json")
+    assert is_beside(replace(new, **changes), new) is is_kept
 
 
 @pytest.mark.parametrize("control", ["no-store", "private", "private, max-age=5"])

@@ -78,7 +78,7 @@ class Opened:
     async def bytes_of(self, stored: Stored) -> bytes:
         """The stored bytes of a version, opened and checked as a reader does."""
         with self.store.lease(stored):
-            return b"".join([await self.bytes_in(stored, extent) for extent in list(stored.extents)])
+            return b"".join([await self.bytes_in(stored, extent) for extent in list(stored.body.extents)])
 
     async def bytes_in(self, stored: Stored, extent: StoredExtent) -> bytes:
         """The bytes of one extent."""

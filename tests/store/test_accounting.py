@@ -42,7 +42,7 @@ class Players:
         with self.store.store.lease(stored):
             for start in range(0, size, SLICE):
                 extent = Extent(start, min(size, start + SLICE))
-                if not stored.overlaps(extent):
+                if not stored.body.overlaps(extent):
                     with contextlib.suppress(StoreError):
                         await self.store.store.put(stored, extent, memoryview(content)[slice(*extent)])
 
@@ -69,19 +69,19 @@ class Players:
         for stored in await self.store.store.lookup(key):
             with self.store.store.lease(stored):
                 content = self.content(stored, stored.entry.size)
-                for extent in list(stored.extents):
+                for extent in list(stored.body.extents):
                     try:
                         assert await self.store.bytes_in(stored, extent) == content[slice(*extent.extent)]
                     except ExtentCorrupt:
-                        assert extent not in stored.extents  # another player has dropped it
+                        assert extent not in stored.body.extents  # another player has dropped it
 
     async def drop(self, key: str) -> None:
         await self.store.store.remove(key)
 
     async def drop_extent(self, key: str) -> None:
         for stored in await self.store.store.lookup(key):
-            if stored.extents:
-                self.store.store.drop_extent(stored, self.rng.choice(stored.extents))
+            if stored.body.extents:
+                self.store.store.drop_extent(stored, self.rng.choice(stored.body.extents))
 
     async def freshen(self, key: str) -> None:
         for stored in await self.store.store.lookup(key):
@@ -105,7 +105,7 @@ async def test_the_account_is_what_is_on_the_disk(tmp_path: Path, seed: int, cac
         await store.written()
         held = 0
         for key in KEYS:
-            held += sum(version.body_bytes for version in await store.store.lookup(key))
+            held += sum(version.body.stored_bytes for version in await store.store.lookup(key))
         assert store.metric("nezha_store_bytes") == held
         assert store.metric("nezha_store_errors_total", kind="io") == 0
     on_disk = await asyncio.to_thread(sound, store.directory)

@@ -100,7 +100,7 @@ async def test_damage_that_shows_while_the_store_is_in_use_ends_well(tmp_path: P
                 assert await again.read(f"web//{number}") in (None, body(100, number))
             await again.until(lambda: again.metric("nezha_store_errors_total", kind="corrupt") > 0)
             await again.until(lambda: again.metric("nezha_store_usable") == 1)
-            assert stored.at(0) is None  # its reader asks the origin for what it still needs
+            assert stored.body.at(0) is None  # its reader asks the origin for what it still needs
         assert await again.read("web//large") is None
         await again.keep("web//a", body(SIZE, 2))
         assert await again.read("web//a") == body(SIZE, 2)
@@ -152,7 +152,7 @@ async def read_all(store: Opened, bodies: dict[str, bytes]) -> int:
     whole = 0
     for key, content in bodies.items():
         for stored in await store.store.lookup(key):
-            for extent in list(stored.extents):
+            for extent in list(stored.body.extents):
                 with contextlib.suppress(ExtentCorrupt):
                     found = await store.bytes_in(stored, extent)
                     assert found == content[slice(*extent.extent)]
@@ -231,7 +231,7 @@ async def test_an_unreadable_extent_is_a_gap(tmp_path: Path, change: str) -> Non
     await asyncio.to_thread(set_rows, first.directory, sql)
     async with opened(tmp_path) as again:
         (stored,) = await again.store.lookup("web//a")
-        assert stored.intervals(Extent(0, SIZE)) == [Extent(SLICE, SIZE)]
+        assert stored.body.intervals(Extent(0, SIZE)) == [Extent(SLICE, SIZE)]
         await again.store.put(stored, Extent(0, SLICE), memoryview(content)[:SLICE])
         assert await again.read("web//a") == content
         assert again.metric("nezha_store_bytes") == SIZE

@@ -61,7 +61,7 @@ async def test_the_reserve_lets_the_store_make_room_on_a_full_volume(mount: Moun
         for size in (100, SLICE):
             stored = await store.store.begin(entry(f"web//{size}", size), is_complete=True)
             async with asyncio.timeout(10):
-                while not stored.extents:
+                while not stored.body.extents:
                     with contextlib.suppress(StoreError):
                         await store.store.put(stored, Extent(0, size), memoryview(body(size)))
                     await asyncio.sleep(0)

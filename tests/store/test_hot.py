@@ -6,18 +6,18 @@ import pytest
 
 from nezha.model import Extent, Fields
 from nezha.store.bodies import StoredExtent
-from nezha.store.hot import Hot, Stored
+from nezha.store.hot import Body, Hot, Stored
 from tests.store.parts import entry
 
-ONE = Stored(entry("k", 1), [], is_current=True).memory_bytes + 1000  # an object with its key, roughly
+ONE = Stored(entry("k", 1), Body([], is_current=True)).memory_bytes + 1000  # an object with its key, roughly
 
 
 def stored(key: str = "web//a", extents: int = 0, inline: int = 0) -> Stored:
-    made = Stored(entry(key, 10), [], is_current=True)
+    made = Stored(entry(key, 10), Body([], is_current=True))
     for number in range(extents):
-        made.add(StoredExtent(Extent(10 * number, 10 * number + 10), (1,), "path", None))
+        made.body.add(StoredExtent(Extent(10 * number, 10 * number + 10), (1,), "path", None))
     if inline:
-        made.add(StoredExtent(Extent(1 << 30, (1 << 30) + inline), (1,), "", bytes(inline)))
+        made.body.add(StoredExtent(Extent(1 << 30, (1 << 30) + inline), (1,), "", bytes(inline)))
     return made
 
 
@@ -49,25 +49,25 @@ def test_the_limit_holds_whatever_comes() -> None:
 
 def test_a_larger_entry_costs_more() -> None:
     small = stored()
-    large = Stored(entry("k", 1), [], is_current=True)
+    large = Stored(entry("k", 1), Body([], is_current=True))
     large.entry = entry("k", 1)
     object.__setattr__(large.entry, "fields", Fields([("X-Large", 60_000 * "x")]))
     assert large.memory_bytes > small.memory_bytes + 59_000
-    assert stored(inline=30_000).memory_bytes >= small.memory_bytes + 30_000
-    assert stored(extents=1000).memory_bytes >= small.memory_bytes + 400_000
+    assert stored(inline=30_000).body.memory_bytes >= small.body.memory_bytes + 30_000
+    assert stored(extents=1000).body.memory_bytes >= small.body.memory_bytes + 400_000
 
 
 def test_what_is_leased_stays_even_beyond_the_limit() -> None:
     hot = Hot(2 * ONE)
     leased = [stored(f"l{number}") for number in range(20)]
     for version in leased:
-        version.leases = 1
+        version.body.leases = 1
         hot.put(version.entry.key, [version])
     for number in range(50):
         hot.put(f"k{number}", [stored()])
     assert all(hot.peek(version.entry.key) == [version] for version in leased)
     for version in leased:
-        version.leases = 0
+        version.body.leases = 0
     hot.put("last", [stored()])
     assert hot.used_bytes <= 2 * ONE
 
@@ -95,7 +95,7 @@ def test_putting_again_counts_what_has_grown() -> None:
     version = stored()
     hot.put("a", [version])
     before = hot.used_bytes
-    version.add(StoredExtent(Extent(0, 20_000), (1,), "", bytes(20_000)))
+    version.body.add(StoredExtent(Extent(0, 20_000), (1,), "", bytes(20_000)))
     hot.put("a", [version])
     assert hot.used_bytes >= before + 20_000
     hot.forget("a")
@@ -109,15 +109,15 @@ def test_putting_again_counts_what_has_grown() -> None:
 def test_extents_are_found_by_position() -> None:
     version = stored()
     for start, stop in [(20, 30), (0, 10), (10, 15)]:
-        version.add(StoredExtent(Extent(start, stop), (1,)))
-    assert version.intervals(Extent(0, 30)) == [Extent(0, 10), Extent(10, 15), Extent(20, 30)]
-    assert version.intervals(Extent(12, 20)) == [Extent(10, 15)]
-    assert version.intervals(Extent(14, 21)) == [Extent(10, 15), Extent(20, 30)]
-    assert version.intervals(Extent(30, 40)) == [Extent(20, 30)]  # it may hold one of them; a caller looks
-    found = [version.at(position) for position in (0, 9, 10, 14, 15, 19, 20, 29, 30)]
+        version.body.add(StoredExtent(Extent(start, stop), (1,)))
+    assert version.body.intervals(Extent(0, 30)) == [Extent(0, 10), Extent(10, 15), Extent(20, 30)]
+    assert version.body.intervals(Extent(12, 20)) == [Extent(10, 15)]
+    assert version.body.intervals(Extent(14, 21)) == [Extent(10, 15), Extent(20, 30)]
+    assert version.body.intervals(Extent(30, 40)) == [Extent(20, 30)]  # it may hold one of them; a caller looks
+    found = [version.body.at(position) for position in (0, 9, 10, 14, 15, 19, 20, 29, 30)]
     starts = [None if each is None else each.extent.start for each in found]
     assert starts == [0, 0, 10, 10, None, None, 20, 20, None]
-    assert [version.next_start(position) for position in (0, 9, 10, 15, 20, 30)] == [10, 10, 20, 20, None, None]
+    assert [version.body.next_start(position) for position in (0, 9, 10, 15, 20, 30)] == [10, 10, 20, 20, None, None]
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,16 @@ def test_extents_are_found_by_position() -> None:
 def test_an_overlap_is_seen(start: int, stop: int, overlaps: bool) -> None:
     version = stored()
     for extent in (Extent(10, 20), Extent(30, 40)):
-        version.add(StoredExtent(extent, (1,)))
-    assert version.overlaps(Extent(start, stop)) is overlaps
+        version.body.add(StoredExtent(extent, (1,)))
+    assert version.body.overlaps(Extent(start, stop)) is overlaps
 
 
 def test_only_the_very_extent_is_taken_out() -> None:
     version = stored()
     mine, same = StoredExtent(Extent(0, 10), (1,)), StoredExtent(Extent(0, 10), (1,))
-    version.add(mine)
-    version.verified.add(0)
-    assert not version.discard(same)
-    assert version.discard(mine)
-    assert not version.discard(mine)
-    assert (version.body_bytes, version.verified) == (0, set())
+    version.body.add(mine)
+    version.body.verified.add(0)
+    assert not version.body.discard(same)
+    assert version.body.discard(mine)
+    assert not version.body.discard(mine)
+    assert (version.body.stored_bytes, version.body.verified) == (0, set())

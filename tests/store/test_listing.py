@@ -59,7 +59,7 @@ async def test_what_is_read_is_left_to_its_readers(tmp_path: Path) -> None:
             (page,) = await pages(store)
             gone, held = store.store.listing.drop(page)
             assert ([each.key for each in gone], held) == (["web/w//idle"], ["web/w//read"])
-            assert idle.is_removed
+            assert idle.body.is_removed
             assert await store.bytes_of(read) == old
             await store.store.remove("web/w//read")
             assert await store.bytes_of(read) == old

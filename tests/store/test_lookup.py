@@ -14,7 +14,7 @@ async def test_many_lookups_of_one_key_load_it_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as again:
         found = await asyncio.gather(*(again.store.lookup("web//a") for _ in range(200)))
         assert all(each is found[0] for each in found)
-        assert [each.extent for each in found[0][0].extents] == [(0, SLICE), (SLICE, SIZE)]
+        assert [each.extent for each in found[0][0].body.extents] == [(0, SLICE), (SLICE, SIZE)]
 
 
 async def test_a_lookup_goes_on_though_those_who_asked_first_have_left(tmp_path: Path) -> None:

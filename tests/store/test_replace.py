@@ -21,7 +21,7 @@ async def test_a_new_version_drops_the_old_one(tmp_path: Path) -> None:
         assert await store.read("web//a") == NEW
         assert store.metric("nezha_store_bytes") == len(NEW)
         assert store.metric("nezha_store_objects") == 1
-        assert (old.is_removed, old.extents) == (True, [])
+        assert (old.body.is_removed, old.body.extents) == (True, [])
     assert (await asyncio.to_thread(sound, store.directory)).versions == {new.entry.version}
 
 
@@ -57,7 +57,7 @@ async def test_a_lease_after_the_end_counts_nothing_twice(tmp_path: Path) -> Non
         await store.store.remove("web//a")
         for _ in range(3):
             with store.store.lease(old):
-                assert old.at(0) is None
+                assert old.body.at(0) is None
         await store.written()
         assert store.metric("nezha_store_bytes") == len(NEW)
 

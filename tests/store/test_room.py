@@ -90,7 +90,7 @@ async def test_what_is_being_read_stays(tmp_path: Path) -> None:
 async def test_a_descriptor_outlives_eviction(tmp_path: Path) -> None:
     async with opened(tmp_path, size="4MiB") as store:
         stored = await store.keep("web//a", body(SIZE, 1))
-        fd = await asyncio.to_thread(store.store.open_extent, stored, stored.extents[1])
+        fd = await asyncio.to_thread(store.store.open_extent, stored, stored.body.extents[1])
         await store.store.remove("web//a")
         await store.written()
         try:
@@ -117,7 +117,7 @@ async def test_where_everything_is_being_read_nothing_is_stored_until_it_is_not(
         for lease in leases:
             lease.__exit__(None, None, None)
         async with asyncio.timeout(5):
-            while not new.extents:
+            while not new.body.extents:
                 try:
                     await store.store.put(new, Extent(0, SLICE), memoryview(body(SLICE)))
                 except StoreFull:

@@ -26,6 +26,7 @@ ENTRIES = st.lists(
         is_open=st.booleans(),
         vary=st.lists(st.tuples(LATIN_1, st.none() | LATIN_1), max_size=2).map(tuple),
         mark=LATIN_1,
+        form=LATIN_1,
     ),
     max_size=3,
 )

@@ -106,11 +106,11 @@ async def test_a_dropped_extent_is_a_gap_that_can_be_filled_again(tmp_path: Path
     await damaged_file(first.directory)
     async with opened(tmp_path) as again:
         (stored,) = await again.store.lookup("web//a")
-        damaged = stored.extents[1]
+        damaged = stored.body.extents[1]
         again.store.drop_extent(stored, damaged)
         again.store.drop_extent(stored, damaged)  # two readers met it
         assert again.metric("nezha_corrupt_extents_total") == 1
-        assert stored.at(SLICE) is None
+        assert stored.body.at(SLICE) is None
         await again.store.put(stored, damaged.extent, memoryview(content)[slice(*damaged.extent)])
         again.store.drop_extent(stored, damaged)  # a third one, late: what is there now is another extent
         assert again.metric("nezha_corrupt_extents_total") == 1
