@@ -35,6 +35,7 @@ from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificat
 from nezha.pki.leaves import Leaves
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
+from nezha.proxy.checks import Checks
 from nezha.proxy.delivery import Delivery
 from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fills import Fills
@@ -49,6 +50,7 @@ from nezha.proxy.passthrough import Passthrough, Splicer
 from nezha.proxy.pump import Pump
 from nezha.proxy.purge import Purger
 from nezha.proxy.refresh import Prober, Refresher
+from nezha.proxy.rest import Rest
 from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Routes, make_routes
 from nezha.settings import Address, Settings
@@ -166,8 +168,9 @@ class Server:
         certificates = self._prepared.certificates
         leaves = Leaves(certificates.pods.rotation.signing, routes.names)
         certificates.pods.subscribe(lambda rotation: leaves.adopt(rotation.signing))
-        fetcher = Fetcher(origins, store, fills, authorizer, self._now)
-        delivery = Delivery(store, fetcher, metrics, self._now)
+        rest = Rest(origins, fills, authorizer, Checks(store, self._now))
+        fetcher = Fetcher(origins, store, fills, authorizer, rest, self._now)
+        delivery = Delivery(store, rest, metrics, self._now)
         lookout = Lookout(store, fills, self._now)
         passthrough = Passthrough(origins, metrics)
         unsafe, refresher = Unsafe(store, fills, passthrough), Refresher(authorizer, fetcher, store, fills)

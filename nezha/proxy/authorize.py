@@ -126,7 +126,7 @@ class Authorizer:
             return Granted(Permission(entry.version, None))
         if credential.expires_at is not None and now >= credential.expires_at:
             return None
-        if entry.requested_at <= self._store.epoch((ask.key.route, ask.key.bucket)):
+        if entry.requested_at <= self._store.epochs.of((ask.key.route, ask.key.bucket)):
             return None
         if self._grants.allow(self._holder(ask), entry, ask.request.method, extent, now):
             return Granted(Permission(entry.version, extent))

@@ -43,11 +43,11 @@ class Checks:
 
     def watch(self, ask: Ask, fill: Fill) -> None:
         """Lets a fill be judged as a whole, where that is possible."""
-        if fill.whole is not None or fill.size is None or not ask.route.dialect.is_object_store:
+        if fill.landing.whole is not None or fill.size is None or not ask.route.dialect.is_object_store:
             return
         checksum = stated(fill.stored.entry.fields) or self._heard.get(_named(fill.stored))
         if checksum is not None:
-            fill.whole = Whole(checksum, fill.stored, fill.size, partial(self._differs, fill.stored))
+            fill.landing.whole = Whole(checksum, fill.stored, fill.size, partial(self._differs, fill.stored))
 
     def is_doubtful(self, ask: Ask, fields: Fields) -> bool:
         """Whether an answer with these fields is of an object that has just differed."""

@@ -10,7 +10,6 @@ from nezha.errors import ExtentCorrupt, NezhaError, OriginError, OriginMismatch
 from nezha.metrics import Metrics
 from nezha.model import Entry, Extent, Fields
 from nezha.proxy.authorize import Permission
-from nezha.proxy.fetch import Fetcher
 from nezha.proxy.fill import Fill
 from nezha.proxy.followers import Seat
 from nezha.proxy.http1 import Exchange
@@ -18,6 +17,7 @@ from nezha.proxy.outgoing import Ask
 from nezha.proxy.parts import Parts
 from nezha.proxy.pump import Piece, PumpError
 from nezha.proxy.reader import Late, Reader, Stranded
+from nezha.proxy.rest import Rest
 from nezha.semantics.decision import Selection
 from nezha.semantics.freshness import age
 from nezha.semantics.validators import is_joinable
@@ -63,9 +63,9 @@ class Course:
 class Delivery:
     """Sends stored versions."""
 
-    def __init__(self, store: Store, fetcher: Fetcher, metrics: Metrics, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, rest: Rest, metrics: Metrics, now: Callable[[], float]) -> None:
         self._store = store
-        self._fetcher = fetcher
+        self._rest = rest
         self._metrics = metrics
         self._now = now
 
@@ -83,7 +83,7 @@ class Delivery:
             await exchange.end()
             return
         extent = selection.extent if course.fill is None or course.fill.size is not None else None
-        with self._fetcher.taking_part(ask, course.fill):
+        with self._rest.taking_part(ask, course.fill):
             for part in selection.parts or (extent,):
                 if parts is not None and part is not None:
                     await exchange.write(parts.head(part))
@@ -140,7 +140,7 @@ class Delivery:
                 reader.patience = None  # it is asked for once
                 with suppress(OriginError):
                     gap = _gap(course, reader, late.position)
-                    reader.attach(await self._fetcher.overtake(ask, course.stored, gap))
+                    reader.attach(await self._rest.overtake(ask, course.stored, gap))
             except OriginMismatch as error:
                 raise Cut("checksum") from error
             except Stranded as stranded:
@@ -210,7 +210,7 @@ class Delivery:
         An origin that is away may be back soon: after a pause, longer with each attempt, the reader tries again.
         """
         try:
-            reader.attach(await self._fetcher.resume(ask, course.stored, gap))
+            reader.attach(await self._rest.resume(ask, course.stored, gap))
         except OriginMismatch as error:
             raise Cut("origin") from error
         except OriginError as error:

@@ -14,21 +14,20 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from nezha.errors import OriginError, StoreError
+from nezha.errors import OriginError
 from nezha.model import Extent
 from nezha.proxy.answer import Answer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.followers import Follower, Followers, Seat
+from nezha.proxy.landing import Landing
 from nezha.proxy.outgoing import Ask
 from nezha.proxy.roles import Ranger
-from nezha.proxy.slices import UNKNOWN, Bell, Slice, SliceMap
-from nezha.proxy.whole import Verdict, Whole
+from nezha.proxy.slices import Slice, SliceMap
 from nezha.semantics.validators import is_joinable
 from nezha.store.hot import Stored
 from nezha.store.store import Store
 from nezha.tasks import Tasks
 
-_KEPT_MAX = 4
 _DRAINED_BYTES = 256 << 10  # of an answer that nobody needs, so that its connection is kept
 _YIELD_SECONDS = 0.5  # how long lane 0 waits for the head of a range lane's answer
 _FIRST_BYTES = 64 << 10  # of a body of unknown length; then as much again as has come
@@ -42,27 +41,32 @@ class Fill:
         self.size = size
         # Without a strong validator, or a size to be short of, a version is stored whole or not at all.
         self.is_partial_usable = size is not None and is_joinable(stored.entry)
-        self.may_complete = not self.is_partial_usable  # and becomes visible at its end
-        self.may_store = True
+        self._may_complete = not self.is_partial_usable  # and becomes visible at its end
         self.is_parallel = False  # a range lane has delivered a verified 206
         self.is_serial = False  # a range lane was refused: no more of them
         self.is_stopped = False  # it goes on for those who read it, and for nobody else
         self.is_broken = False  # lane 0 ended before its last byte
         self.ranger: Ranger | None = None  # of further lanes, once they were found worth it
         self.is_over = False
-        self.whole: Whole | None = None  # where the origin has stated a checksum of it
         self.received_bytes = 0
-        self.max_bytes = UNKNOWN
         self.slices = SliceMap(stored.body, buffers.slice_bytes)
         self.participants: list[Ask] = []
-        self._store = store
         self._buffers = buffers
-        self._tasks = tasks
         self._followers = Followers()
-        self._bell = Bell()
+        self.landing = Landing(stored, self.slices, self._followers, store, buffers, tasks)
+        self.landing.is_all_or_nothing = not self.is_partial_usable
         self._streams: set[Answer] = set()  # that lanes 0 read
         self._running: set[asyncio.Task[Any] | None] = set()  # its lanes
-        self._lanes = self._rangers = self._writes = 0  # under way
+        self._lanes = self._rangers = 0  # under way
+
+    @property
+    def may_complete(self) -> bool:
+        """Whether it is to become visible when it ends well."""
+        return self._may_complete and not self.landing.is_refuted
+
+    def bar(self) -> None:
+        """What it brings is not to be stored any more, as far as it is not yet."""
+        self._may_complete = False
 
     # -- what comes
 
@@ -158,7 +162,7 @@ class Fill:
 
         None: another lane claimed its start while this one waited for a buffer.
         """
-        await self._kept_room()
+        await self.landing.room()
         wanted = extent.length if self.size is not None else max(_FIRST_BYTES, extent.start)
         buffer = await self._buffers.acquire(wanted)
         if self.slices.taken_stop(extent.start) is not None:
@@ -167,7 +171,7 @@ class Fill:
         extent = self.slices.claimable(extent.start, min(extent.stop, extent.start + len(buffer)))
         claimed = Slice(extent, buffer)
         self.slices.add(claimed)
-        self._bell.ring()
+        self.slices.bell.ring()
         try:
             await answer.fill(claimed.view, lambda count: self._arrived(claimed, count))
         finally:
@@ -184,58 +188,7 @@ class Fill:
         """A slice gets no more bytes: what came is written, in a task of the registry."""
         part.extent = Extent(part.extent.start, part.extent.start + part.received)
         self._arrived(part, 0)
-        if not part.received:
-            self._drop(part)
-            return
-        self._writes += 1
-        self._tasks.start(self._write(part), "fill-write")
-
-    async def _write(self, part: Slice) -> None:
-        try:
-            if self.whole is not None:
-                await self.whole.add(part.extent, part.view[: part.received])
-                await self._judge(self.whole)
-            if not self.may_store or part.extent.stop > self.max_bytes:
-                raise StoreError("not to be stored")
-            await self._store.put(self.stored, part.extent, part.view[: part.received])
-            if self.whole is not None:
-                self.whole.written(part.extent)
-                await self._judge(self.whole)
-        except StoreError:
-            part.is_kept = True
-            if not self.is_partial_usable:
-                self.may_store = False  # whole or not at all
-        finally:
-            self._writes -= 1
-        if part.is_kept:
-            self._reap()
-        else:
-            self._drop(part)
-        self._bell.ring()
-
-    async def _judge(self, whole: Whole) -> None:
-        if not await whole.judge():
-            return
-        if whole.verdict is Verdict.DIFFERS:
-            self.may_complete = self.may_store = False
-        self._bell.ring()
-
-    def _drop(self, part: Slice) -> None:
-        self.slices.remove(part)
-        part.view.release()
-        self._buffers.release(part.whole)
-        self._bell.ring()
-
-    def _reap(self) -> None:
-        """Lets go of kept slices that no reader needs."""
-        for part in [each for each in self.slices.arriving if each.is_kept]:
-            if not self._followers.need(part.extent):
-                self._drop(part)
-
-    async def _kept_room(self) -> None:
-        """Waits while readers are behind slices that the store refused: they go at the clients' speed."""
-        while sum(each.is_kept for each in self.slices.arriving) >= _KEPT_MAX:
-            await self.changed()
+        self.landing.land(part)
 
     async def lane(self, ranger: Ranger) -> None:
         """A further lane: slices by Range, until none is missing or parallelism ends."""
@@ -254,7 +207,7 @@ class Fill:
                     return  # its bytes are missing again; who needs them asks for them
                 finally:
                     self.slices.give_up(extent)
-                    self._bell.ring()
+                    self.slices.bell.ring()
         finally:
             self._rangers -= 1
             self._lane_ended()
@@ -274,12 +227,12 @@ class Fill:
     def _lane_ended(self) -> None:
         self._running.discard(asyncio.current_task())
         self._lanes -= 1
-        self._bell.ring()
+        self.slices.bell.ring()
 
     def stop(self) -> None:
         """Nobody is to find it any more: it goes on for those who read it already, and ends with the last of them."""
         self.is_stopped = True
-        self.may_complete = False
+        self.bar()
         self._end_unread()
 
     @property
@@ -293,7 +246,7 @@ class Fill:
     @property
     def is_idle(self) -> bool:
         """Whether no lane runs and nothing is being written."""
-        return self._lanes == 0 and self._writes == 0
+        return self._lanes == 0 and self.landing.under_way == 0
 
     # -- readers
 
@@ -305,8 +258,8 @@ class Fill:
         """Somebody has what it wanted, or has left."""
         self._followers.leave(reader)
         self._end_unread()
-        self._reap()
-        self._bell.ring()
+        self.landing.reap()
+        self.slices.bell.ring()
 
     def seat(self, position: int) -> Seat:
         """Keeps the bytes from `position` on for a reader that is to come, though the store refuses them."""
@@ -314,17 +267,11 @@ class Fill:
         self.join(seat)
         return seat
 
-    def passed(self, position: int) -> None:
-        """A reader has been sent all up to `position`."""
-        if any(part.is_kept and part.extent.stop <= position for part in self.slices.arriving):
-            self._reap()
-            self._bell.ring()
-
     def end(self) -> None:
         """Nothing more comes, and nothing more will be known."""
         self.is_over = True
-        self._bell.ring()
+        self.slices.bell.ring()
 
     async def changed(self) -> None:
         """Waits until a slice is claimed or written, a lane ends, or a reader moves on."""
-        await self._bell.wait()
+        await self.slices.bell.wait()

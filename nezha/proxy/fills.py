@@ -92,7 +92,7 @@ class Fills:
             lead.is_outdated = True
         for fill in self._fills.values():
             if fill.stored.entry.key == key:
-                fill.may_complete = False
+                fill.bar()
 
     def stop(self, is_named: Callable[[str], bool]) -> int:
         """Ends what is on its way under some keys, for all but those who read it already; how many fills."""
@@ -152,7 +152,7 @@ class Fills:
             try:
                 while not fill.is_idle:
                     await fill.changed()
-                if fill.may_complete and fill.may_store and not fill.is_broken:
+                if fill.may_complete and fill.landing.may_store and not fill.is_broken:
                     await self._store.complete(fill.stored, fill.stored.entry, lambda: fill.may_complete)
             finally:
                 del self._fills[fill.stored.entry.version]

@@ -59,9 +59,9 @@ class Reader:
     def limit(self) -> int | None:
         """Where what the client may be sent ends for now: not at the end of an object whose checksum is awaited."""
         fill = self._fill
-        if not self._is_of_all or fill is None or fill.is_over or fill.whole is None or fill.size is None:
+        if not self._is_of_all or fill is None or fill.is_over or fill.landing.whole is None or fill.size is None:
             return self.stop
-        return max(0, fill.size - WITHHELD_BYTES) if fill.whole.verdict is Verdict.OPEN else self.stop
+        return max(0, fill.size - WITHHELD_BYTES) if fill.landing.whole.verdict is Verdict.OPEN else self.stop
 
     def attach(self, fill: Fill) -> None:
         """Goes on with a fill that was started for this reader's gap."""
@@ -78,7 +78,7 @@ class Reader:
         """The client has been sent `count` more bytes."""
         self.position += count
         if self._fill is not None:
-            self._fill.passed(self.position)
+            self._fill.landing.passed(self.position)
 
     async def next(self) -> list[StoredExtent] | bytes | None:
         """Stored extents that hold what comes next, or bytes in memory; None at the end.
@@ -87,7 +87,7 @@ class Reader:
         """
         while self.stop is None or self.position < self.stop:
             fill, limit = self._fill, self.limit
-            if fill is not None and fill.whole is not None and fill.whole.verdict is Verdict.DIFFERS:
+            if fill is not None and fill.landing.is_refuted:
                 raise OriginMismatch("the object does not agree with its checksum")
             if fill is not None and limit is not None and self.position >= limit:
                 await self._wait(fill, self._first_missing(fill))

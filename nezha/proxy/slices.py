@@ -58,6 +58,7 @@ class SliceMap:
         self.arriving: list[Slice] = []
         self.asked: set[Extent] = set()
         self.coming: dict[object, Extent] = {}  # by lane
+        self.bell = Bell()  # of the map, and of all else that the fill's readers wait for
         self._body = body
         self._slice_bytes = slice_bytes
         self._floor = 0  # nothing is missing before it

@@ -58,7 +58,7 @@ class Unsafe:
             self._fills.invalidate(key)
             await self._store.remove(key)
         if not keys:
-            self._store.raise_epoch(bucket)
+            self._store.epochs.begin(bucket)
         await self._store.written()
 
 

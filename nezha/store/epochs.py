@@ -11,7 +11,7 @@ from nezha.store.threads import Threads
 
 
 class Epochs:
-    """The epochs of all buckets, in seconds since the epoch; a bucket is (route, name)."""
+    """The epochs of all buckets, in seconds since 1970; a bucket is (route, name)."""
 
     def __init__(self, index: Index, threads: Threads, now: Callable[[], float]) -> None:
         self._index = index
@@ -28,7 +28,10 @@ class Epochs:
         self._since = stored | self._since
 
     def begin(self, bucket: tuple[str, str]) -> None:
-        """An epoch begins now."""
+        """Everything of `bucket` that was answered before now is asked once more before use.
+
+        Where it names no bucket, everything of the route.
+        """
         name, now = "/".join(bucket), self._now()
         self._since[name] = now
         _ = self._threads.write_soon(self._write, name, now)
@@ -37,6 +40,6 @@ class Epochs:
         with self._index.writing() as (cache, _):
             cache.set(f"e/{name}", repr(since))
 
-    def get(self, bucket: tuple[str, str]) -> float:
-        """When the bucket's epoch began; 0 where it never did."""
-        return self._since.get("/".join(bucket), 0.0)
+    def of(self, bucket: tuple[str, str]) -> float:
+        """When the bucket's epoch began, or its route's; 0 where none ever did."""
+        return max(self._since.get("/".join(each), 0.0) for each in (bucket, (bucket[0], "")))

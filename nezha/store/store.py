@@ -1,6 +1,6 @@
 """The only door to the store: look up, lease, begin, put, complete, replace, drop.
 
-    begin, put, put ..., complete        an entry and its extents: each is staged, renamed, then its row is written
+    begin, put, put ..., complete        an entry and its extents (`adoption`)
     replaced, removed, evicted           then not current; when the last lease has ended its extents leave the disk
 
 The live form of a version (`Stored`) belongs to the event loop; what blocks runs in `threads`. What goes wrong there
@@ -12,7 +12,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 
 from nezha import log
@@ -22,19 +22,19 @@ from nezha.model import Entry, Extent
 from nezha.semantics.storing import is_beside, is_same_version
 from nezha.settings import CacheSettings
 from nezha.store import bodies
+from nezha.store.adoption import Adoption
 from nezha.store.backlog import Backlog
 from nezha.store.bodies import Staging, StoredExtent
 from nezha.store.epochs import Epochs
 from nezha.store.faults import refused
 from nezha.store.hot import Stored, bodies_of
-from nezha.store.index import Adopted, Index
+from nezha.store.index import Index
 from nezha.store.listing import Listing
 from nezha.store.space import Space, claim
 from nezha.store.threads import Threads
 from nezha.store.upkeep import Upkeep
 from nezha.store.versions import Versions
 
-INLINE_BYTES = 32 << 10  # smaller extents live in the index row
 _VARIANTS_MAX = 8
 _WRITTEN_SECONDS = 5.0
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # what is wrong with the volume, and not with the settings
@@ -48,11 +48,12 @@ class Store:
         self._metrics = metrics
         self._threads = Threads(self._failed)
         self._index = Index(settings.directory / "index")
-        self._staging = Staging(settings.directory / "staging", self._threads.bodies)
         self._space = Space(settings.directory, settings.size, settings.min_free)
+        self._staging = Staging(settings.directory / "staging", self._threads.bodies)
+        self._adoption = Adoption(self._index, self._staging, self._space, self._threads)
         self._backlog = Backlog(self._index, self._threads, self._failed)
         self._versions = Versions(self._index, self._backlog, self._threads, settings.memory)
-        self._epochs = Epochs(self._index, self._threads, now)
+        self.epochs = Epochs(self._index, self._threads, now)
         self.listing = Listing(self._index, self._versions, self._threads)
         self._upkeep = Upkeep(self, self._versions, self._index, self._space, self._threads, metrics)
         self._claim: int | None = None
@@ -95,7 +96,7 @@ class Store:
             except StoreFull:
                 self._space.drop_reserve()
                 self._index.open()
-            self._epochs.load()
+            self.epochs.load()
 
     async def close(self) -> None:
         """Ends background work and writes what is only in memory."""
@@ -221,7 +222,7 @@ class Store:
             await self._upkeep.make_room(extent.length)
             self._space.coming_bytes += extent.length
             try:
-                row = await self._adopt(stored.entry, extent, view)
+                row = await self._adoption.adopt(stored.entry, extent, view)
             except StoreError as error:
                 self._failed(error)
                 raise
@@ -230,23 +231,6 @@ class Store:
             stored.body.add(row)
             stored.body.verified.add(extent.start)
             self._versions.resized(stored)
-        return row
-
-    async def _adopt(self, entry: Entry, extent: Extent, view: memoryview) -> StoredExtent:
-        if extent.length < INLINE_BYTES:
-            crcs = bodies.checksums(view)
-            return await self._threads.write(self._add, entry, extent, crcs, bytes(view))
-        path, crcs = await self._staging.write(view)
-        try:
-            return await self._threads.write(self._add, entry, extent, crcs, Adopted(path, extent.length))
-        except BaseException:
-            self._staging.abandon(path)
-            raise
-
-    def _add(self, entry: Entry, extent: Extent, crcs: tuple[int, ...], value: Adopted | bytes) -> StoredExtent:
-        row = self._index.add_extent(entry, extent, crcs, value)
-        with suppress(OSError):
-            self._space.measure()
         return row
 
     # -- dropping
@@ -305,19 +289,6 @@ class Store:
         if not (body.is_current or body.leases or body.is_removed):
             body.clear()
             _ = self._threads.write_soon(self._index.remove_version, stored.entry.version)
-
-    # -- epochs: unsafe requests that do not say what they change
-
-    def raise_epoch(self, bucket: tuple[str, str]) -> None:
-        """Everything of `bucket` (route, bucket) that was answered before now is asked once more before use.
-
-        Where it names no bucket, everything of the route.
-        """
-        self._epochs.begin(bucket)
-
-    def epoch(self, bucket: tuple[str, str]) -> float:
-        """When the bucket's epoch began, or its route's, in seconds since the epoch; 0 where none ever did."""
-        return max(self._epochs.get(bucket), self._epochs.get((bucket[0], "")))
 
 
 @contextmanager

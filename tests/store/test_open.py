@@ -132,13 +132,13 @@ async def test_an_empty_store_is_sound(tmp_path: Path) -> None:
 
 async def test_epochs_outlive_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        assert store.store.epoch(("web", "")) == 0
-        store.store.raise_epoch(("web", ""))
-        store.store.raise_epoch(("s3", "bucket"))
-        raised = store.store.epoch(("web", "")), store.store.epoch(("s3", "bucket"))
+        assert store.store.epochs.of(("web", "")) == 0
+        store.store.epochs.begin(("web", ""))
+        store.store.epochs.begin(("s3", "bucket"))
+        raised = store.store.epochs.of(("web", "")), store.store.epochs.of(("s3", "bucket"))
         assert all(raised)
     async with opened(tmp_path) as again:
-        assert (again.store.epoch(("web", "")), again.store.epoch(("s3", "bucket"))) == raised
-        assert again.store.epoch(("s3", "other")) == 0
-        again.store.raise_epoch(("web", ""))
-        assert again.store.epoch(("web", "")) > raised[0]
+        assert (again.store.epochs.of(("web", "")), again.store.epochs.of(("s3", "bucket"))) == raised
+        assert again.store.epochs.of(("s3", "other")) == 0
+        again.store.epochs.begin(("web", ""))
+        assert again.store.epochs.of(("web", "")) > raised[0]
