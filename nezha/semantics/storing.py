@@ -224,8 +224,14 @@ def is_about(entry: Entry, fields: Fields, mark: str = "") -> bool:
 
 
 def is_head_of(entry: Entry, fields: Fields) -> bool:
-    """Whether a HEAD's answer describes what is stored, by all that it says of it (RFC 9111 4.3.5)."""
+    """Whether a HEAD's answer describes what is stored, by all that it says of it (RFC 9111 4.3.5).
+
+    One that is silent about the validator by which the stored response is known may be of another.
+    """
     stored = entry.fields.with_field("Content-Length", str(entry.size))
+    known_by = next((name for name in ("etag", "last-modified") if name in stored), None)
+    if known_by is not None and known_by not in fields:
+        return False
     return all(fields.get(name) in (None, stored.get(name)) for name in ("etag", "last-modified", "content-length"))
 
 

@@ -511,18 +511,29 @@ def test_a_304_is_about_a_version_unless_it_names_another(stored: str | None, na
     assert is_about(entry, Fields([("ETag", named)] if named else [])) is is_so
 
 
+V1, OLD = ("ETag", '"v1"'), ("Last-Modified", MODIFIED)
+
+
 @pytest.mark.parametrize(
-    ("items", "is_so"),
+    ("stored", "said", "is_so"),
     [
-        ([], True),
-        ([("ETag", '"v1"'), ("Last-Modified", MODIFIED), ("Content-Length", "10"), ("X", "1")], True),
-        ([("ETag", '"v2"')], False),
-        ([("Last-Modified", EARLIER)], False),
-        ([("Content-Length", "11")], False),
+        ([V1, OLD], [V1, OLD, ("Content-Length", "10"), ("X", "1")], True),
+        ([V1, OLD], [V1], True),
+        ([V1, OLD], [("ETag", '"v2"'), OLD], False),
+        ([V1, OLD], [V1, ("Last-Modified", EARLIER)], False),
+        ([V1, OLD], [V1, ("Content-Length", "11")], False),
+        ([V1, OLD], [OLD], False),
+        ([V1, OLD], [], False),
+        ([OLD], [OLD], True),
+        ([OLD], [("Content-Length", "10")], False),
+        ([], [("Content-Length", "10")], True),
+        ([], [V1], False),
     ],
 )
-def test_a_heads_answer_describes_what_it_does_not_contradict(items: list[tuple[str, str]], is_so: bool) -> None:
-    assert is_head_of(ENTRY, Fields(items)) is is_so
+def test_a_heads_answer_describes_what_it_names_and_does_not_contradict(
+    stored: list[tuple[str, str]], said: list[tuple[str, str]], is_so: bool
+) -> None:
+    assert is_head_of(replace(ENTRY, fields=Fields(stored)), Fields(said)) is is_so
 
 
 def test_what_is_outdated_is_as_old_as_can_be() -> None:
