@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,16 @@ def test_cold_warm_ranged_and_overwritten_reads_are_true_and_nobody_else_gets_a_
 
     seen = {"cold": True, "warm": True, "overwritten": True, "private": bool(bad), "range": bool(parts)}
     rows[job.name] = {column: DONE for column, is_seen in seen.items() if is_seen}
+
+
+@pytest.mark.parametrize("job", [("google_cloud_storage", gcs_double)], ids=["gcs"], indirect=True)
+def test_clients_of_every_form_of_gcs_read_the_same_bytes_once(job: Job) -> None:
+    wanted, total = fill(job.store, 1), sum(SIZES.values())
+    for how in ("google_cloud_storage", "pyarrow_gcs", "gcsfs"):
+        assert replace(job, how=how).read({"credential": job.store.good["token"]}) == [wanted]
+    assert job.nezha.metric("nezha_store_bytes") == total
+    assert job.nezha.metric("nezha_store_objects") == len(SIZES)
+    assert job.nezha.metric("nezha_origin_bytes_total", origin="store") < 1.05 * total
 
 
 def test_the_table_is_the_one_that_is_documented() -> None:
