@@ -174,7 +174,7 @@ class Server:
         prober = Prober(origins, store, self._now)
         steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher, prober)
         pages = Pages(metrics, self._history, certificates.published, self._readiness)
-        handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        handler = Handler(routes, store, steps, pages.answer, metrics)
         metrics.watch("ready", self._is_ready)
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")

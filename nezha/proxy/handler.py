@@ -22,7 +22,6 @@ from nezha.metrics import Metrics
 from nezha.proxy.authorize import Authorizer, Changed, Granted, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
-from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
@@ -60,12 +59,9 @@ class Steps:
 class Handler:
     """Strings the steps together."""
 
-    def __init__(
-        self, routes: Routes, store: Store, fills: Fills, steps: Steps, pages: Pages, metrics: Metrics
-    ) -> None:
+    def __init__(self, routes: Routes, store: Store, steps: Steps, pages: Pages, metrics: Metrics) -> None:
         self._routes = routes
         self._store = store
-        self._fills = fills
         self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
