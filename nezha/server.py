@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import certifi
 import uvloop
 from aiohttp import web
 
@@ -33,6 +32,7 @@ from nezha.metrics import Metrics
 from nezha.pki.admission import Admission
 from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
+from nezha.proxy import trust
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.delivery import Delivery
@@ -73,19 +73,7 @@ def prepare(settings: Settings) -> Prepared:
     cluster = Cluster(settings.admission) if settings.admission.enabled and is_in_cluster() else None
     leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
     certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
-    contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
-    return Prepared(settings, routes, certificates, contexts, cluster)
-
-
-def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        if ca_file is None and not context.cert_store_stats()["x509_ca"]:
-            context.load_verify_locations(certifi.where())  # a slim image without the system's roots
-    except OSError as error:
-        raise SettingsError(f"origins.{name}.ca_file: {ca_file}: {error.strerror or error}") from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return Prepared(settings, routes, certificates, trust.contexts(settings.origins), cluster)
 
 
 class Server:
