@@ -13,7 +13,7 @@ The origin's side of a miss is `fetch`; the two meet only at the fill.
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from nezha import log
 from nezha.dialects import Pass, Read, Write
@@ -34,6 +34,9 @@ from nezha.semantics.decision import Bypass, Miss, Revalidate, Serve, Unavailabl
 from nezha.semantics.headers import directives
 from nezha.semantics.locations import hops_left, reflection
 from nezha.store.store import Store
+
+if TYPE_CHECKING:
+    from nezha.tracing import Tracing
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
@@ -57,15 +60,18 @@ class Steps:
 
 
 class Handler:
-    """Strings the steps together."""
+    """Strings the steps together. Without `tracing`, requests are not traced."""
 
-    def __init__(self, routes: Routes, store: Store, steps: Steps, pages: Pages, metrics: Metrics) -> None:
+    def __init__(
+        self, routes: Routes, store: Store, steps: Steps, pages: Pages, metrics: Metrics, tracing: "Tracing | None"
+    ) -> None:
         self._routes = routes
         self._store = store
         self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
+        self._tracing = tracing
 
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request. Whatever goes wrong becomes an answer, or a cut once a head was sent."""
@@ -74,6 +80,8 @@ class Handler:
             await self._pages(exchange)
             return
         trace = Trace(route.name)
+        if self._tracing is not None:
+            trace.span = self._tracing.begin(exchange.request)
         try:
             await self._classify(exchange, route, trace)
         except NezhaError as error:
