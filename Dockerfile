@@ -4,6 +4,8 @@
 ARG PYTHON=docker.io/library/python:3.13-slim
 FROM ${PYTHON} AS build
 ARG SOURCE_DATE_EPOCH=0
+# [tracing] takes in what traces need
+ARG EXTRAS=
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
 RUN command -v strip || (apt-get update && apt-get install --yes --no-install-recommends binutils)
 WORKDIR /src
@@ -11,7 +13,7 @@ COPY image image
 COPY setup.py setup.cfg README.md LICENSE ./
 COPY nezha nezha
 RUN python -m venv /opt/nezha \
- && /opt/nezha/bin/python -m pip install --constraint image/constraints.txt . \
+ && /opt/nezha/bin/python -m pip install --constraint image/constraints.txt ".${EXTRAS}" \
  && mkdir /image && python image/assemble.py /opt/nezha /image
 
 FROM scratch

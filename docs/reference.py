@@ -25,6 +25,7 @@ _KINDS: dict[object, str] = {
     units.parse_size: "size",
     units.parse_seconds: "time",
     units.parse_share: "size or percentage",
+    units.parse_fraction: "number from 0 to 1",
     units.parse_address: "address:port",
     units.parse_alias_address: "IP address or `auto`",
     units.parse_service: "name.namespace",

@@ -6,10 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nezha import __version__, log
+from nezha.control import command as control
 from nezha.errors import NezhaError, SettingsError
 from nezha.loading import load
 from nezha.routes import make_routes
@@ -56,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     demo.set_defaults(run=_demo)
 
-    _add_control(commands)
+    for operator, operate in control.add_to(commands):
+        _add_config(operator)
+        operator.set_defaults(run=partial(_operate, operate))
     _add_ca(commands.add_parser("ca", help="show, rotate or revoke the certificate authority that pods trust"))
     _add_admission(commands)
     _add_doctor(commands.add_parser("doctor", help="tell what is wrong with the redirect, and the remedy"))
@@ -67,20 +71,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=None, help=f"settings (NEZHA_CONFIG, else {_DEFAULT})")
-
-
-def _add_control(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    status = commands.add_parser("status", help="tell what the Nezha that serves here does and holds")
-    listing = commands.add_parser("ls", help="list what it has stored")
-    listing.add_argument("name", nargs="?", default="", metavar="PREFIX", help="how the keys begin")
-    purge = commands.add_parser("purge", help="drop what it has stored, is fetching, and remembers of permissions")
-    which = purge.add_mutually_exclusive_group(required=True)
-    which.add_argument("name", nargs="?", metavar="KEY|PREFIX", help="as `nezha ls` shows it; a PREFIX ends in / or *")
-    which.add_argument("--origin", metavar="NAME", help="everything of an origin")
-    for name, command in {"status": status, "ls": listing, "purge": purge}.items():
-        command.add_argument("--json", action="store_true", help="print JSON")
-        command.set_defaults(run=_operate, operation=name)
-        _add_config(command)
 
 
 def _add_ca(parser: argparse.ArgumentParser) -> None:
@@ -201,10 +191,8 @@ def _demo(options: argparse.Namespace) -> int:
     return run(options.size, options.rate, as_json=options.json)
 
 
-def _operate(options: argparse.Namespace) -> int:
-    from nezha.control import command
-
-    return command.COMMANDS[options.operation](_configured(options), options)
+def _operate(operate: control.Operation, options: argparse.Namespace) -> int:
+    return operate(_configured(options), options)
 
 
 def _ca_show(options: argparse.Namespace) -> int:

@@ -12,11 +12,21 @@ from pydantic_core import ErrorDetails
 
 from nezha import units, yamltext
 from nezha.errors import SettingsError
-from nezha.settings import AdmissionSettings, CacheSettings, LogSettings, OriginSettings, Section, Settings, TlsSettings
+from nezha.settings import (
+    AdmissionSettings,
+    CacheSettings,
+    LogSettings,
+    OriginSettings,
+    Section,
+    Settings,
+    TlsSettings,
+    TracingSettings,
+)
 
 _Place = tuple[int | str, ...]
 _SECTIONS: dict[str, type[Section]] = {
-    "cache": CacheSettings, "admission": AdmissionSettings, "tls": TlsSettings, "log": LogSettings
+    "cache": CacheSettings, "admission": AdmissionSettings, "tls": TlsSettings, "log": LogSettings,
+    "tracing": TracingSettings,
 }  # fmt: skip
 _MESSAGES = {
     "value_error": "{error}",

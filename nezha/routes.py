@@ -32,6 +32,12 @@ class Target:
     head_timeout: float
     idle_timeout: float
 
+    @property
+    def base(self) -> str:
+        """Its URL without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

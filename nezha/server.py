@@ -1,7 +1,7 @@
 """The composition root: builds every part, opens two ports, and ends in order. No request logic.
 
 SIGTERM -> readiness goes false -> running responses end within `cache.drain` -> fills end or are abandoned
-        -> the store is closed
+        -> the store is closed -> the last spans are sent
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import certifi
 import uvloop
 from aiohttp import web
 
@@ -33,6 +33,7 @@ from nezha.metrics import Metrics
 from nezha.pki.admission import Admission
 from nezha.pki.certificates import LOOK_SECONDS, SECRET_LOOK_SECONDS, Certificates, open_certificates
 from nezha.pki.leaves import Leaves
+from nezha.proxy import trust
 from nezha.proxy.authorize import Authorizer
 from nezha.proxy.buffers import Buffers
 from nezha.proxy.checks import Checks
@@ -53,9 +54,12 @@ from nezha.proxy.refresh import Prober, Refresher
 from nezha.proxy.rest import Rest
 from nezha.proxy.unsafe import Unsafe
 from nezha.routes import Routes, make_routes
-from nezha.settings import Address, Settings
+from nezha.settings import Address, Settings, TracingSettings
 from nezha.store.store import Store
 from nezha.tasks import Tasks
+
+if TYPE_CHECKING:
+    from nezha.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Prepared:
     certificates: Certificates
     contexts: dict[Path | None, ssl.SSLContext]
     cluster: Cluster | None
+    tracing: "Tracing | None"
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -75,19 +80,18 @@ def prepare(settings: Settings) -> Prepared:
     cluster = Cluster(settings.admission) if settings.admission.enabled and is_in_cluster() else None
     leads = {"leads": cluster.is_leader} if cluster and settings.tls.secret else {}  # else each has a CA of its own
     certificates = open_certificates(settings, routes.names, server_shelf(settings), **leads)
-    contexts = {origin.ca_file: _client_context(origin.ca_file, origin.name) for origin in settings.origins}
-    return Prepared(settings, routes, certificates, contexts, cluster)
+    contexts = trust.contexts(settings.origins)
+    return Prepared(settings, routes, certificates, contexts, cluster, _tracing(settings.tracing))
 
 
-def _client_context(ca_file: Path | None, name: str) -> ssl.SSLContext:
+def _tracing(settings: TracingSettings) -> "Tracing | None":
+    if settings.endpoint is None:
+        return None
     try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        if ca_file is None and not context.cert_store_stats()["x509_ca"]:
-            context.load_verify_locations(certifi.where())  # a slim image without the system's roots
-    except OSError as error:
-        raise SettingsError(f"origins.{name}.ca_file: {ca_file}: {error.strerror or error}") from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+        from nezha.tracing import Tracing  # noqa: PLC0415  # nobody else needs the library, nor loads it
+    except ImportError as error:
+        raise SettingsError(f"tracing.endpoint: {error}; leave it out, or pip install 'nezha[tracing]'") from error
+    return Tracing(settings.endpoint, settings.sample)
 
 
 class Server:
@@ -112,6 +116,8 @@ class Server:
         """Opens the store and both ports. Raises SettingsError where the directory or a port cannot be had."""
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
+            if (tracing := self._prepared.tracing) is not None:
+                stack.push_async_callback(tracing.close)
             try:
                 store = await Store.open(settings.cache, metrics, self._now)
             except StoreError as error:
@@ -121,7 +127,7 @@ class Server:
             stack.push_async_callback(self._end_fills, fills)
             pump = Pump()
             stack.push_async_callback(pump.aclose)
-            origins = Origins(self._prepared.contexts, metrics, self._is_own)
+            origins = Origins(self._prepared.contexts, metrics, self._is_own, tracing)
             stack.push_async_callback(origins.close)
             grants = Grants()
             listener = self._listener(store, fills, pump, Authorizer(grants, origins, store, self._now), origins)
@@ -177,7 +183,7 @@ class Server:
         prober = Prober(origins, store, self._now)
         steps = Steps(lookout, authorizer, fetcher, delivery, passthrough, unsafe, refresher, prober)
         pages = Pages(metrics, self._history, certificates.published, self._readiness)
-        handler = Handler(routes, store, fills, steps, pages.answer, metrics)
+        handler = Handler(routes, store, steps, pages.answer, metrics, self._prepared.tracing)
         metrics.watch("ready", self._is_ready)
         certificates.measure(metrics)
         metrics.watch("certificate_expiry_timestamp_seconds", lambda: leaves.expires_at() or math.nan, "leaf")

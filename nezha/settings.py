@@ -30,6 +30,7 @@ _Size = Annotated[int, BeforeValidator(units.parse_size), Field(ge=0, le=2**63 -
 _Seconds = Annotated[float, BeforeValidator(units.parse_seconds), Field(ge=0)]
 _Timeout = Annotated[float, BeforeValidator(units.parse_seconds), Field(gt=0)]
 _Path = Annotated[Path, BeforeValidator(units.check_path)]
+_Fraction = Annotated[float, BeforeValidator(units.parse_fraction)]
 _Host = Annotated[str, BeforeValidator(units.parse_host)]
 _Bucket = Annotated[str, BeforeValidator(units.parse_bucket)]
 _Region = Annotated[str, BeforeValidator(units.parse_region)]
@@ -130,6 +131,15 @@ class LogSettings(Section):
     """Whether each request leaves one line with its outcome and the reason."""
 
 
+class TracingSettings(Section):
+    """Traces of requests, for an OpenTelemetry collector. They need more libraries: `pip install 'nezha[tracing]'`."""
+
+    endpoint: Annotated[str, BeforeValidator(units.parse_user_free_url)] | None = None
+    """The collector, which takes OTLP over HTTP at /v1/traces; without it nothing is traced."""
+    sample: _Fraction = 0.01
+    """The part of requests that is traced, from 0 to 1, where no `traceparent` of the client says whether."""
+
+
 class OriginSettings(Section):
     """One origin: the hosts it answers to, and the policy for its objects."""
 
@@ -221,5 +231,7 @@ class Settings(Section):
     """Where Nezha's certificate authority is kept."""
     log: LogSettings = LogSettings()
     """What is logged."""
+    tracing: TracingSettings = TracingSettings()
+    """Traces of requests, for an OpenTelemetry collector. They need more libraries: `pip install 'nezha[tracing]'`."""
     origins: tuple[OriginSettings, ...] = ()
     """The origins served; anything else is refused."""

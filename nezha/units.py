@@ -20,6 +20,7 @@ _SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3} | {
 }
 _TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)|0")
 _TIME_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_FRACTION = re.compile(r"0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?")
 _PERCENTAGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?%")
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -102,6 +103,15 @@ def parse_share(value: object) -> Share:
         return Share(Decimal(parse_size(value)), is_percentage=False)
     except ValueError:
         raise ValueError(f"{show(value)} is neither a size nor a percentage: write one like 4MiB or 5%") from None
+
+
+def parse_fraction(value: object) -> float:
+    """A number from 0 to 1."""
+    if isinstance(value, int | float):
+        return float(value)
+    if not isinstance(value, str) or not _FRACTION.fullmatch(value):
+        raise ValueError(f"{show(value)} is not a number from 0 to 1, like 0.01")
+    return float(value)
 
 
 def parse_address(value: object) -> Address:

@@ -25,13 +25,14 @@ def web(origin: Origin, **more: Any) -> dict[str, Any]:
     return {"name": "web", "dialect": "http", "hosts": [HOST], "connect": origin.url, **more}
 
 
-def settings_for(directory: Path, origins: Sequence[Mapping[str, Any]], **cache: Any) -> Settings:
+def settings_for(directory: Path, origins: Sequence[Mapping[str, Any]], tracing: Any = None, **cache: Any) -> Settings:
     """Settings as a user writes them, on ephemeral loopback ports, everything kept under `directory`."""
     document = {
         "cache": {"listen": "127.0.0.1:0", "directory": str(directory / "cache"), "size": "2GiB", "min_free": 0}
         | cache,
         "admission": {"listen": "127.0.0.1:0"},
         "tls": {"directory": str(directory / "tls")},
+        "tracing": tracing,
         "origins": list(origins),
     }
     return load(yaml.safe_dump(document), {})
@@ -94,10 +95,14 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    directory: Path, *origins: Mapping[str, Any], now: Any = time.time, **cache: Any
+    directory: Path,
+    *origins: Mapping[str, Any],
+    now: Any = time.time,
+    tracing: Any = None,
+    **cache: Any,
 ) -> AsyncIterator[Running]:
     """A Nezha with these origins (as in the settings file) and this clock, drained at the end."""
-    settings = settings_for(directory, origins, **{"drain": "5s", **cache})
+    settings = settings_for(directory, origins, tracing, **{"drain": "5s", **cache})
     server = Server(await asyncio.to_thread(prepare, settings), now)
     await server.open()
     try:

@@ -22,7 +22,7 @@ def test_nothing_at_all_gives_the_defaults_without_origins(text: str) -> None:
 @pytest.mark.parametrize("text", ["- cache", "cache", "5"])
 def test_a_top_level_that_is_no_mapping_is_an_error(text: str) -> None:
     assert problems(text) == [
-        "the settings must be a mapping of cache, admission, tls, log, origins, not a list or text"
+        "the settings must be a mapping of cache, admission, tls, log, tracing, origins, not a list or text"
     ]
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
 def test_an_unknown_key_like_no_other_is_told_with_all_that_are_known() -> None:
     assert problems("log: {zzz: }\nwho: ") == [
         "log.zzz: unknown key; known are level, access",
-        "who: unknown key; known are cache, admission, tls, log, origins",
+        "who: unknown key; known are cache, admission, tls, log, tracing, origins",
     ]
 
 

@@ -230,6 +230,7 @@ def test_an_origin_is_reached_by_https_at_its_own_host_unless_told_otherwise(
 ) -> None:
     target = only(f"origins: [{{name: web, dialect: http, {fields}}}]").target
     assert (target.scheme, target.host, target.port) == (scheme, host, port)
+    assert target.base == f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def test_a_target_holds_what_is_needed_to_reach_it_and_shows_no_password() -> None:

@@ -17,6 +17,7 @@ from nezha.settings import (
     Settings,
     Share,
     TlsSettings,
+    TracingSettings,
 )
 from tests.problems import problems
 
@@ -42,6 +43,7 @@ admission:
 tls:
   directory: /var/lib/nezha/tls
 log: {level: info, access: true}
+tracing: {sample: 0.01}
 origins:
   - name: imagenet
     dialect: s3
@@ -115,6 +117,7 @@ def test_the_documented_example_states_the_defaults_of_the_sections() -> None:
     )
     assert loaded.tls == TlsSettings(directory=Path("/var/lib/nezha/tls"), secret=None)
     assert loaded.log == LogSettings(level="info", access=True)
+    assert loaded.tracing == TracingSettings(endpoint=None, sample=0.01)
 
 
 def test_the_documented_example_fills_an_origin() -> None:
@@ -146,7 +149,8 @@ def test_the_tree_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Settings, CacheSettings, AdmissionSettings, TlsSettings, LogSettings, OriginSettings]
+    "model",
+    [Settings, CacheSettings, AdmissionSettings, TlsSettings, LogSettings, TracingSettings, OriginSettings],
 )
 def test_every_field_is_described(model: type[BaseModel]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []
@@ -180,6 +184,26 @@ def test_the_buffers_hold_at_least_four_slices() -> None:
 
 def test_a_wrong_slice_is_not_told_a_second_time_by_the_buffers() -> None:
     assert len(problems("cache: {buffers: 1, slice: 3}")) == 1
+
+
+# Tracing
+
+
+def test_traces_go_to_a_collector_by_its_url() -> None:
+    tracing = load(
+        "tracing: {endpoint: 'HTTP://Collector.corp:4318', sample: 1}", {"NEZHA_TRACING__SAMPLE": "0.5"}
+    ).tracing
+    assert (tracing.endpoint, tracing.sample) == ("http://collector.corp:4318", 0.5)
+
+
+def test_what_tracing_cannot_use_is_named() -> None:
+    assert problems("tracing: {endpoint: collector, sample: 2, smaple: 1}") == [
+        "tracing.endpoint: 'collector' is not a URL: write http:// or https://, a host and a port, and no path",
+        "tracing.sample: '2' is not a number from 0 to 1, like 0.01",
+        "tracing.smaple: unknown key; did you mean sample?",
+    ]
+    (problem,) = problems("tracing: {endpoint: 'http://me:hidden@collector:4318'}")
+    assert "hidden" not in problem
 
 
 # Origins

@@ -13,7 +13,7 @@ from nezha.units import Address
 
 PARSERS: tuple[Callable[[object], object], ...] = (
     *(units.parse_size, units.parse_seconds, units.parse_share, units.parse_address, units.parse_host),
-    *(units.parse_url, units.parse_user_free_url, units.parse_alias_address, units.parse_bucket),
+    *(units.parse_fraction, units.parse_url, units.parse_user_free_url, units.parse_alias_address, units.parse_bucket),
     *(units.parse_origin_name, units.parse_header_name, units.parse_service, units.check_path),
 )
 
@@ -103,6 +103,19 @@ def test_what_is_neither_a_size_nor_a_percentage_is_refused(text: object) -> Non
 def test_a_share_is_at_most_the_whole() -> None:
     with pytest.raises(ValueError, match=r"'100\.1%' is more than the whole"):
         units.parse_share("100.1%")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("0.01", 0.01), ("0.5", 0.5), ("1", 1), ("1.0", 1), (0.25, 0.25)]
+)
+def test_a_fraction_is_a_number_from_0_to_1(text: object, number: float) -> None:
+    assert units.parse_fraction(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "1.01", "2", "-0.1", ".5", "1%", "1e-2", "nan", "true", "0_1", "३", None, [], {}])
+def test_what_is_no_fraction_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a number from 0 to 1"):
+        units.parse_fraction(text)
 
 
 @pytest.mark.parametrize(

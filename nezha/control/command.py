@@ -1,25 +1,44 @@
-"""What `nezha status`, `ls` and `purge` ask and print. Everything here blocks."""
+"""What `nezha status`, `ls` and `purge` are told, ask and print. Everything here blocks."""
 
 import json
 import os
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nezha.control import place
 from nezha.errors import NezhaError, SettingsError
 from nezha.keytext import Named, beginning, meant
 from nezha.settings import Settings
 
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
 Document = dict[str, Any]
+Operation = Callable[[Settings, Namespace], int]
+"""Does what the options say to the Nezha that the settings are of; an exit code."""
 
 
 class ControlError(NezhaError):
     """The Nezha that serves could not be asked, or could not do it."""
+
+
+def add_to(commands: "_SubParsersAction[ArgumentParser]") -> Iterator[tuple[ArgumentParser, Operation]]:
+    """Adds the operators' commands: the parser of each, and what it does."""
+    telling = commands.add_parser("status", help="tell what the Nezha that serves here does and holds")
+    listing = commands.add_parser("ls", help="list what it has stored")
+    listing.add_argument("name", nargs="?", default="", metavar="PREFIX", help="how the keys begin")
+    dropping = commands.add_parser("purge", help="drop what it has stored, is fetching, and remembers of permissions")
+    which = dropping.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="KEY|PREFIX", help="as `nezha ls` shows it; a PREFIX ends in / or *")
+    which.add_argument("--origin", metavar="NAME", help="everything of an origin")
+    for parser, operation in ((telling, status), (listing, ls), (dropping, purge)):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        yield parser, operation
 
 
 def ask(directory: Path, question: Document) -> Iterator[Document]:
@@ -140,9 +159,6 @@ def _read(read: Callable[[str], Named], written: str) -> Named:
         return read(written)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-
-
-COMMANDS: Mapping[str, Callable[[Settings, Namespace], int]] = {"status": status, "ls": ls, "purge": purge}
 
 
 def size(count: float) -> str:

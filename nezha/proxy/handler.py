@@ -13,7 +13,7 @@ The origin's side of a miss is `fetch`; the two meet only at the fill.
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from nezha import log
 from nezha.dialects import Pass, Read, Write
@@ -22,7 +22,6 @@ from nezha.metrics import Metrics
 from nezha.proxy.authorize import Authorizer, Changed, Granted, Refused
 from nezha.proxy.delivery import Course, Cut, Delivery
 from nezha.proxy.fetch import Answered, Fetcher, Filling
-from nezha.proxy.fills import Fills
 from nezha.proxy.http1 import Exchange
 from nezha.proxy.look import Look, Lookout, placed, selection_of
 from nezha.proxy.outgoing import Ask
@@ -35,6 +34,9 @@ from nezha.semantics.decision import Bypass, Miss, Revalidate, Serve, Unavailabl
 from nezha.semantics.headers import directives
 from nezha.semantics.locations import hops_left, reflection
 from nezha.store.store import Store
+
+if TYPE_CHECKING:
+    from nezha.tracing import Tracing
 
 Pages = Callable[[Exchange], Awaitable[None]]
 # Not stored because of what they are: they say nothing of how well the cache does.
@@ -58,18 +60,18 @@ class Steps:
 
 
 class Handler:
-    """Strings the steps together."""
+    """Strings the steps together. Without `tracing`, requests are not traced."""
 
     def __init__(
-        self, routes: Routes, store: Store, fills: Fills, steps: Steps, pages: Pages, metrics: Metrics
+        self, routes: Routes, store: Store, steps: Steps, pages: Pages, metrics: Metrics, tracing: "Tracing | None"
     ) -> None:
         self._routes = routes
         self._store = store
-        self._fills = fills
         self._lookout = steps.lookout
         self._steps = steps
         self._pages = pages
         self._metrics = metrics
+        self._tracing = tracing
 
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request. Whatever goes wrong becomes an answer, or a cut once a head was sent."""
@@ -78,6 +80,8 @@ class Handler:
             await self._pages(exchange)
             return
         trace = Trace(route.name)
+        if self._tracing is not None:
+            trace.span = self._tracing.begin(exchange.request)
         try:
             await self._classify(exchange, route, trace)
         except NezhaError as error:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nezha.errors import OriginError, OriginTimeout, OriginUnreachable
@@ -22,19 +23,27 @@ from nezha.proxy.line import Line
 from nezha.proxy.link import Interim, Link
 from nezha.routes import Route, Target
 
+if TYPE_CHECKING:
+    from nezha.tracing import Tracing
+
 _PROXY_HEAD_MAX = 128 << 10
 _IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"})
 
 
 class Origins:
-    """Connections to all origins, kept per target."""
+    """Connections to all origins, kept per target. Without `tracing`, requests are not traced."""
 
     def __init__(
-        self, contexts: Mapping[Path | None, ssl.SSLContext], metrics: Metrics, is_own: Callable[[str, int, str], bool]
+        self,
+        contexts: Mapping[Path | None, ssl.SSLContext],
+        metrics: Metrics,
+        is_own: Callable[[str, int, str], bool],
+        tracing: "Tracing | None",
     ) -> None:
         self._contexts = contexts
         self._metrics = metrics
         self._is_own = is_own
+        self._tracing = tracing
         self._pools: dict[Target, list[Link]] = {}
 
     async def fetch(self, route: Route, method: str, head: bytes, interim: Interim | None = None) -> Answer:
@@ -43,7 +52,7 @@ class Origins:
         A kept connection may have ended unseen: a request that no byte of answer followed is sent once more on a new
         one. One that may not be sent twice (RFC 9110 9.2.2) goes out on a new one at once.
         """
-        with self.answering(route):
+        with self.answering(route, head) as answered:
             call = await self.call(route, method, head, new=method not in _IDEMPOTENT)
             try:
                 answer = await call.answer(interim)
@@ -51,17 +60,32 @@ class Origins:
                 if not call.may_repeat:
                     raise
                 answer = await (await self.call(route, method, head, new=True)).answer(interim)
-        self._metrics.count("origin_requests", route.name, str(answer.head.status))
+            answered(answer.head.status)
         return answer
 
     @contextmanager
-    def answering(self, route: Route) -> Iterator[None]:
-        """Within it, an error says whose it is, and counts as a request without an answer."""
+    def answering(self, route: Route, head: bytes) -> Iterator[Callable[[int], None]]:
+        """A request to an origin, from its head to the answer's, whose status it gives a function to be told.
+
+        Within it, an error says whose it is, and counts as a request without an answer.
+        """
+        span = None if self._tracing is None else self._tracing.ask(route, head)
+        status, word = 0, ""
+
+        def answered(code: int) -> None:
+            nonlocal status
+            status = code
+            self._metrics.count("origin_requests", route.name, str(code))
+
         try:
-            yield
+            yield answered
         except OriginError as error:
+            word = error.word
             self._metrics.count("origin_requests", route.name, "0")
             raise type(error)(f"origin {route.name}: {error}") from error
+        finally:
+            if span is not None:
+                span.end(status, word)
 
     async def call(self, route: Route, method: str, head: bytes, *, new: bool = False, has_body: bool = False) -> Call:
         """Sends a request's head on a kept connection, or on a `new` one; a body needs one. Raises OriginError."""

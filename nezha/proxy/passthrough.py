@@ -46,12 +46,12 @@ class Passthrough:
             return
         tasks = Tasks()
         try:
-            with self._origins.answering(route):
+            with self._origins.answering(route, head) as answered:
                 call = await self._origins.call(route, request.method, head, has_body=True)
                 sending = tasks.start_for(self._send_body(exchange, call), "request-body")
                 # The origin may answer before the body has come to its end, or refuse it (Expect).
                 answer = await self._answer(exchange, call, sending)
-            self._metrics.count("origin_requests", route.name, str(answer.head.status))
+                answered(answer.head.status)
             if not exchange.body.is_done:
                 exchange.keeps_alive = False  # nobody will have read the rest of it
             await self.relay(exchange, route, answer, cache_status, settle)

@@ -2,10 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nezha import log
 from nezha.metrics import Metrics
 from nezha.proxy.http1 import Exchange
+from nezha.semantics.spans import Line
+
+if TYPE_CHECKING:
+    from nezha.tracing import Asked
 
 
 @dataclass(slots=True)
@@ -17,6 +22,7 @@ class Trace:
     detail: str = ""
     fwd: str = ""  # why it was forwarded, as an error may say it (RFC 9211 2.2); empty: it was not
     started: float = field(default_factory=time.perf_counter)
+    span: "Asked | None" = None  # where requests are traced
 
     def say(self, outcome: str, detail: str, status: str) -> str:
         """Notes the outcome, and gives the Cache-Status that goes with it (RFC 9211)."""
@@ -31,7 +37,7 @@ class Trace:
         return self.say("error", word, f"fwd={self.fwd}; detail={word}" if self.fwd else f"detail={word}")
 
     def record(self, exchange: Exchange, metrics: Metrics) -> None:
-        """Counts and logs the request at its end."""
+        """Counts and logs the request at its end, which is its span's too."""
         seconds = time.perf_counter() - self.started
         request, labels = exchange.request, (self.origin, self.outcome)
         metrics.count("requests", *labels)
@@ -40,16 +46,19 @@ class Trace:
         metrics.observe("request_seconds", seconds, *labels)
         if exchange.first_byte_at:
             metrics.observe("first_byte_seconds", exchange.first_byte_at - self.started, *labels)
-        log.access(
-            origin=self.origin,
-            outcome=self.outcome,
-            detail=self.detail,
-            status=exchange.status,
-            method=request.method,
-            host=request.host,
-            target=log.masked(request.target),
-            client=request.client,
-            tls=request.tls,
-            bytes=exchange.body_bytes,
-            seconds=round(seconds, 6),
-        )
+        line: Line = {
+            "origin": self.origin,
+            "outcome": self.outcome,
+            "detail": self.detail,
+            "status": exchange.status,
+            "method": request.method,
+            "host": request.host,
+            "target": log.masked(request.target),
+            "client": request.client,
+            "tls": request.tls,
+            "bytes": exchange.body_bytes,
+            "seconds": round(seconds, 6),
+        }
+        log.access(**line)
+        if self.span is not None:
+            self.span.end(line)
