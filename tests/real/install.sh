@@ -77,7 +77,7 @@ build() {
   local stamp="$PARTS/bin/.$1-$2"
   [[ ! -x $PARTS/bin/$1 || ! -e $stamp ]] || return 0
   mkdir -p "$PARTS/bin" "$PARTS/staging"
-  if [[ $1 == helm && -x $PARTS/kubernetes/bin/helm ]] && [[ $("$PARTS/kubernetes/bin/helm" version --template '{{.Version}}') == "$2"* ]]; then
+  if [[ $1 == helm && -x $PARTS/kubernetes/bin/helm ]] && go version -m "$PARTS/kubernetes/bin/helm" | grep -q "helm.sh/helm/v4[[:space:]]$2"; then
     cp "$PARTS/kubernetes/bin/helm" "$PARTS/staging/helm" # tests/cluster has built it
   else
     echo "install.sh: building $1 $2 (some minutes)"
