@@ -5,6 +5,8 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517
 CHECKED := $(wildcard nezha tests benchmarks charts/*.py docs/*.py image/*.py) setup.py
+# A file's tests in one process, in the order of their names: what a file makes is made once, and the last are quick.
+SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ demo: .venv/.nezha ## one object read directly, cold and warm through Nezha
 	@$(BIN)/nezha demo
 
 test: .venv/.test ## every test that needs nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster --numprocesses auto --dist loadgroup
+	$(BIN)/pytest tests --ignore=tests/real --ignore=tests/cluster $$($(BIN)/python tests/pure_coverage.py --others) $(SPREAD)
 	$(BIN)/python tests/pure_coverage.py
 
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first

@@ -13,7 +13,7 @@ settings.register_profile("any machine", deadline=None)  # nothing here is timed
 settings.load_profile("any machine")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def blockbuster() -> Iterator[BlockBuster]:
     """A blocking call on the event loop fails the test."""
     with blockbuster_ctx() as active:

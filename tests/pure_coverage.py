@@ -4,6 +4,8 @@ The tests of `nezha/store/eviction.py` are `tests/store/test_eviction.py` and `t
 They run once, under coverage that notes which test ran each line; then each module is judged by its own
 tests and what runs at import. A line that only a neighbour's test reaches counts as not covered (so does the
 body of a function whose result a neighbour's test left in a cache).
+
+`--others` prints what makes pytest run all tests but these.
 """
 
 import io
@@ -68,7 +70,8 @@ def own_tests(module: Path) -> list[str]:
 def run(files: list[str]) -> int:
     """Runs the tests of the pure core, once; pytest's exit code."""
     noting = ("--quiet", "--cov", "--cov-context=test", "--cov-report=")
-    return subprocess.run((sys.executable, "-m", "pytest", *noting, *files), cwd=ROOT, check=False).returncode
+    spread = ("--numprocesses=auto", "--dist=loadfile")
+    return subprocess.run((sys.executable, "-m", "pytest", *noting, *spread, *files), cwd=ROOT, check=False).returncode
 
 
 def misses(coverage: Coverage, module: Path, own: list[str]) -> str:
@@ -81,7 +84,11 @@ def misses(coverage: Coverage, module: Path, own: list[str]) -> str:
 
 def main() -> int:
     tests = {module: own_tests(module) for module in pure_modules()}
-    if status := run(sorted({file for own in tests.values() for file in own})):
+    files = sorted({file for own in tests.values() for file in own})
+    if sys.argv[1:] == ["--others"]:
+        print(*(f"--ignore={file}" for file in files))
+        return 0
+    if status := run(files):
         return status
     coverage = Coverage(data_file=str(ROOT / ".coverage"), config_file=str(ROOT / "setup.cfg"))
     coverage.load()

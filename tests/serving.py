@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import sys
@@ -9,9 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
+from nezha.cli import main
 from tests.rawclient import RawClient
 
 SECONDS = 60.0
@@ -43,6 +46,21 @@ def command(*arguments: object) -> list[str]:
 def clean(environment: Mapping[str, str] | None) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("NEZHA_")}
     return {**own, **(environment or {})}
+
+
+def run_here(*arguments: object, given: str = "") -> tuple[int, str, str]:
+    """Runs a command that ends by itself in this process, which spares a start: exit code, output and errors."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, clean(None), clear=True))
+        stack.enter_context(mock.patch.object(sys, "stdin", io.StringIO(given)))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(errors))
+        try:
+            code = main([str(each) for each in arguments])
+        except SystemExit as ended:  # argparse has explained the usage
+            code = int(ended.code or 0)
+    return code, out.getvalue(), errors.getvalue()
 
 
 @dataclass

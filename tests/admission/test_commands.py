@@ -1,14 +1,13 @@
 """`nezha admission explain` and `nezha policy render`, as a person runs them."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.serving import SECONDS, clean, command, document, written
+from tests.serving import document, run_here, written
 
 ORIGIN = {"name": "web", "dialect": "http", "hosts": ["a.test"]}
 POD = {"kind": "Pod", "metadata": {"name": "p", "labels": {"team": "vision"}}, "spec": {"containers": []}}
@@ -22,15 +21,8 @@ def config(tmp_path: Path) -> Path:
     return written(tmp_path, document(tmp_path, ORIGIN, admission={"rules_file": str(tmp_path / "rules.yaml")}))
 
 
-def run(*arguments: object, given: str = "") -> tuple[int, str, str]:
-    ended = subprocess.run(
-        command(*arguments), env=clean(None), input=given, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    return ended.returncode, ended.stdout, ended.stderr
-
-
 def test_explain_tells_of_each_object(config: Path) -> None:
-    code, told, errors = run(
+    code, told, errors = run_here(
         "admission", "explain", "-f", config.parent / "pod.yaml", "--config", config, "-n", "train"
     )
     assert (code, errors) == (0, "")
@@ -45,7 +37,7 @@ def test_explain_takes_an_address_other_rules_and_standard_input(config: Path) -
     (config.parent / "other.yaml").write_text("[]")
     asked = {**POD, "metadata": {"name": "p", "annotations": {"nezha.io/inject": "true"}}}
     arguments = ("-f", "-", "--config", config, "--rules", config.parent / "other.yaml", "--address", "FD00::0:1")
-    code, told, _ = run("admission", "explain", *arguments, given=json.dumps(asked))
+    code, told, _ = run_here("admission", "explain", *arguments, given=json.dumps(asked))
     assert code == 0
     assert "other.yaml: 0\n" in told
     assert '{"ip": "fd00::1", "hostnames": ["a.test"]}' in told
@@ -65,7 +57,7 @@ def test_what_cannot_be_explained_is_told_in_a_line(config: Path, content: Any, 
     file = config.parent / "bad.yaml"
     if content is not None:
         file.write_bytes(content)
-    ended, _, errors = run("admission", "explain", "-f", file, "--config", config)
+    ended, _, errors = run_here("admission", "explain", "-f", file, "--config", config)
     assert (ended, len(errors.splitlines())) == (code, 1)
     assert message in errors
 
@@ -73,7 +65,7 @@ def test_what_cannot_be_explained_is_told_in_a_line(config: Path, content: Any, 
 def test_a_bad_rule_is_told_with_its_file(config: Path) -> None:
     rules = config.parent / "rules.yaml"
     rules.write_text("- {name: r}")
-    code, _, errors = run("policy", "render", "--config", config, "--address", "10.0.0.1")
+    code, _, errors = run_here("policy", "render", "--config", config, "--address", "10.0.0.1")
     assert code == 2
     assert errors.splitlines() == [
         f"nezha: {rules}: [0].app: is required",
@@ -82,7 +74,9 @@ def test_a_bad_rule_is_told_with_its_file(config: Path) -> None:
 
 
 def test_render_prints_what_kubectl_applies(config: Path) -> None:
-    code, text, errors = run("policy", "render", "--config", config, "--address", "10.0.0.1", "--address", "fd00::1")
+    code, text, errors = run_here(
+        "policy", "render", "--config", config, "--address", "10.0.0.1", "--address", "fd00::1"
+    )
     assert (code, errors) == (0, "")
     documents = list(yaml.safe_load_all(text))
     assert len(documents) == 8
@@ -90,11 +84,11 @@ def test_render_prints_what_kubectl_applies(config: Path) -> None:
 
 
 def test_render_needs_an_address(config: Path) -> None:
-    code, text, errors = run("policy", "render", "--config", config)
+    code, text, errors = run_here("policy", "render", "--config", config)
     assert (code, text) == (2, "")
     assert "give the ClusterIP of proxy-cache.nezha by --address" in errors
-    assert run("policy", "render", "--config", config, "--address", "x")[0] == 2
+    assert run_here("policy", "render", "--config", config, "--address", "x")[0] == 2
     tree = yaml.safe_load(config.read_text())
     tree["admission"]["address"] = "10.0.0.7"
     config.write_text(yaml.safe_dump(tree))
-    assert "10.0.0.7" in run("policy", "render", "--config", config)[1]
+    assert "10.0.0.7" in run_here("policy", "render", "--config", config)[1]

@@ -9,8 +9,7 @@ from tests.conformance.case import Case
 from tests.conformance.cases import CASES
 from tests.conformance.play import HOSTS, play
 
-# The first of them waits for all; in one process, which plays them once.
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("conformance")]
+pytestmark = pytest.mark.timeout(600)  # the first of them waits for all
 
 
 @pytest.fixture(scope="module")

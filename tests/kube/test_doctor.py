@@ -18,6 +18,7 @@ from tests.kube.apiserver import ApiServer
 from tests.origin import Origin, answer
 from tests.running import HOST, running, web
 
+ELSEWHERE = "127.0.0.2"  # where the name does not lead: then HTTPS is not tried, for which the origin would not answer
 Told = list[dict[str, Any]]
 
 
@@ -130,14 +131,14 @@ async def test_an_api_server_that_is_away_is_told_as_such(server: ApiServer, doc
 # -- from a pod
 
 
-async def here(port: int, *, trust: Path | None = None) -> dict[str, dict[str, Any]]:
+async def here(port: int, *, trust: Path | None = None, address: str = "127.0.0.1") -> dict[str, dict[str, Any]]:
     """`nezha doctor` where all names lead to 127.0.0.1 and `port`; what it told of this machine, by its subject."""
     environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "SSL_CERT_FILE")}
     if trust:
         environment["SSL_CERT_FILE"] = str(trust)
     words = ["-m", "tests.redirect", f"127.0.0.1:{port}", "nezha/__main__.py"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, "doctor", "--json", "--host", HOST, "--address", "127.0.0.1",
+        sys.executable, *words, "doctor", "--json", "--host", HOST, "--address", address,
         env=environment | {"PYTHONPATH": "."}, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     output, _ = await process.communicate()
@@ -162,7 +163,7 @@ async def test_a_clock_that_is_off_is_told() -> None:
     async with Origin() as origin:
         origin.script("/readyz", [answer(200, [], b"ok  listening\nready\n")])
         origin.script("/healthz", [answer(200, [("Date", "Mon, 01 Jan 2024 00:00:00 GMT")])])
-        told = await here(origin.port)
+        told = await here(origin.port, address=ELSEWHERE)
     assert told["Nezha"]["verdict"] == "ok"
     assert told["the clock"]["verdict"] == "wrong"
     assert "ahead of Nezha's" in told["the clock"]["seen"]
@@ -171,7 +172,7 @@ async def test_a_clock_that_is_off_is_told() -> None:
 async def test_what_nezha_complains_of_is_told() -> None:
     async with Origin() as origin:
         origin.script("/readyz", [answer(200, [], b"ok  listening\n--  trust bundle: forbidden\nready\n")])
-        told = await here(origin.port)
+        told = await here(origin.port, address=ELSEWHERE)
     assert (told["Nezha"]["verdict"], told["Nezha"]["seen"]) == ("wrong", "trust bundle: forbidden")
 
 

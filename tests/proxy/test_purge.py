@@ -131,7 +131,7 @@ async def test_a_purge_ends_the_grants_of_what_it_names(tmp_path: Path) -> None:
 
 
 async def test_traffic_goes_on_beside_a_long_purge(tmp_path: Path) -> None:
-    count = 2_000
+    count = 1_000
     async with Origin(is_recording=False) as origin, running(tmp_path, web(origin)) as nezha:
         origin.serve("*", Object(body=b"hello", cache_control=FRESH))
         async with await nezha.client() as client:
@@ -149,7 +149,7 @@ async def test_traffic_goes_on_beside_a_long_purge(tmp_path: Path) -> None:
 
 
 async def test_a_purge_goes_to_its_end_without_the_operator(tmp_path: Path) -> None:
-    count = 1_000
+    count = 200
     async with Origin(is_recording=False) as origin, running(tmp_path, web(origin)) as nezha:
         origin.serve("*", Object(body=b"hello", cache_control=FRESH))
         async with await nezha.client() as client:

@@ -16,7 +16,7 @@ from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
 from tests.rawclient import RawClient, request_bytes
 from tests.running import HOST, web
-from tests.serving import SECONDS, clean, command, document, serving, written
+from tests.serving import SECONDS, clean, command, document, run_here, serving, written
 
 SIZE = 3_000_000
 
@@ -154,7 +154,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, section: st
 )
 def test_settings_that_cannot_be_used_are_named_with_their_path(tmp_path: Path, tree: object, said: str) -> None:
     path = written(tmp_path, tree)
-    code, output, errors = run("serve", "--config", path)
+    code, output, errors = run_here("serve", "--config", path)
     assert (code, output) == (2, "")
     assert errors.startswith(f"nezha: {path}: ")
     assert said in errors
@@ -175,14 +175,14 @@ def test_check_config_shows_what_would_be_served(tmp_path: Path) -> None:
     store = {"name": "store", "dialect": "s3", "endpoint": "minio.corp:9000", "buckets": ["data"]}
     plain = {"name": "web", "dialect": "http", "hosts": [HOST], "connect": "http://127.0.0.1:1"}
     path = written(tmp_path, document(tmp_path, store, plain))
-    code, output, errors = run("check-config", path)
+    code, output, errors = run_here("check-config", path)
     assert (code, errors) == (0, "")
     for shown in (HOST, "minio.corp:9000", "data.minio.corp:9000", "http://127.0.0.1:1"):
         assert shown in output
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "tls").exists()
     path.write_text("cache: {lisen: x}\n")
-    code, output, errors = run("check-config", path)
+    code, output, errors = run_here("check-config", path)
     assert (code, output) == (2, "")
     assert "cache.lisen: unknown key" in only_line(errors)
 
@@ -197,7 +197,7 @@ def test_version_names_nezha_and_what_it_stands_on() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("sevre",), ("serve", "--confg", "x"), ("check-config",)])
 def test_usage_is_explained(arguments: tuple[str, ...]) -> None:
-    code, output, errors = run(*arguments)
+    code, output, errors = run_here(*arguments)
     assert (code, output) == (2, "")
     assert errors.startswith("usage: nezha")
 

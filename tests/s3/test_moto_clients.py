@@ -4,20 +4,17 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.doubles.moto import BUCKET, Moto
 from tests.objects import pattern
 from tests.real.pod import Pod
-from tests.real.servers import BIG_BYTES, BUCKET
+from tests.real.servers import BIG_BYTES
 from tests.running import Running
-from tests.s3.conftest import Moto
-
-pytestmark = pytest.mark.xdist_group("moto")  # in one process: the objects are made once
 
 CLIENTS = {
     "boto3-get": ("boto3_reads", "get"),
@@ -26,6 +23,9 @@ CLIENTS = {
     "s3fs-get": ("s3fs_reads", "get"),
     "s3fs-open": ("s3fs_reads", "open"),
 }
+# One reads all objects, and one more the largest, in ranges at once; tests/real reads all of them with each.
+READ = {"boto3-get": slice(None), "s3fs-cat": slice(-50, None)}
+OTHERS_READ = slice(-50, -1)
 LISTED_BYTES = {"s3fs-get": 1_000_000}  # of answers to LIST, which are no object's
 
 
@@ -54,20 +54,19 @@ def reader(request: pytest.FixtureRequest, pod: Pod, nezha: Running) -> Reader:
 
 @pytest.fixture(scope="module")
 def objects(moto: Moto) -> dict[str, str]:
-    """One object of 169,001,437 bytes and 1,000 of 1 to 20 KB: their keys and digests."""
+    """1,000 objects of 1 to 20 KB, one of 20 MB and one of 169,001,437 bytes: their keys and digests."""
     rng = random.Random(3)
     bodies = {f"train/n{number:04}.jpeg": rng.randbytes(rng.randint(1_000, 20_000)) for number in range(1000)}
-    bodies["cifar-100.tar.gz"] = pattern(BIG_BYTES)
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda item: moto.put(*item), bodies.items()))
+    bodies |= {"cifar-10.tar.gz": pattern(20_000_000), "cifar-100.tar.gz": pattern(BIG_BYTES)}
+    for key, body in bodies.items():
+        moto.put(key, body)
     return {key: hashlib.sha256(body).hexdigest() for key, body in bodies.items()}
 
 
 async def test_cold_and_warm_reads_are_true_and_warm_ones_move_no_object(
     reader: Reader, nezha: Running, objects: dict[str, str]
 ) -> None:
-    # moto takes some 6 ms for a request: only the client that sends many at once reads all objects.
-    keys = list(objects) if reader.name == "s3fs-cat" else list(objects)[-50:]
+    keys = list(objects)[READ.get(reader.name, OTHERS_READ)]
     wanted = {key: objects[key] for key in keys}
     assert await reader.read(keys) == wanted
     size = nezha.metric("nezha_store_bytes")

@@ -7,7 +7,9 @@ only by steps. Everything random comes from one seed.
 import asyncio
 import contextlib
 import json
+import os
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -268,6 +270,16 @@ class Model:
 
     def _tell(self, text: str) -> None:
         self._told.append(text)
+
+
+async def some_steps(directory: Path, steps: int) -> None:
+    """Runs so many steps on a seed of its own; `NEZHA_SOAK_STEPS` and `NEZHA_SOAK_SEED` choose others."""
+    steps = int(os.environ.get("NEZHA_SOAK_STEPS", steps))
+    seed = int(os.environ.get("NEZHA_SOAK_SEED") or secrets.randbits(32))
+    print(f"seed {seed}: NEZHA_SOAK_SEED={seed} repeats it")
+    model = Model(directory, seed)
+    await model.run(steps)
+    assert model.answers["200"] > steps / 10  # it has done something
 
 
 def _control(directory: Path, question: bytes) -> dict[str, Any]:

@@ -142,6 +142,7 @@ async def at_a_byte_of_the_origin(lives: Lives, nezha: Serving, path: str, dice:
     goal = await lives.kept_bytes() + whole * SLICE
     async with await nezha.client() as client, asyncio.timeout(10):
         await client.send(request_bytes("GET", path, HOST))
+        await lives.origin.held()  # a fault that has not happened would befall the next process
         while await nezha.metric("nezha_store_bytes") < goal:  # each look is an exchange with the process
             pass
         await killed(nezha)
