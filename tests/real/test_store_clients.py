@@ -7,6 +7,7 @@ credentials, so that those are proven against the doubles, whose credentials are
 import contextlib
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ SIZES = {"train/big.bin": 20_000_000, "train/a b.bin": 70_000}
 PART = (1_000_000, 3_000_000)
 NOBODY_NOT = "pyarrow_azure"  # it shows some credential always
 REFUSALS = {"401", "403", "404"}
+CAS_VERSIONS = (1, 2)
 COLUMNS = ("cold", "warm", "overwritten", "private", "range")
 rows: dict[str, dict[str, str]] = {}
 
@@ -43,6 +45,7 @@ class Store:
     bucket: str
     good: Mapping[str, str]
     bad: Mapping[str, str] = field(default_factory=dict)
+    hub: huggingface.HubOrigin | None = None
 
 
 @contextlib.contextmanager
@@ -84,7 +87,7 @@ def hub(_: Path) -> Iterator[Store]:
 
     with stores.played(origin):
         settings = {"name": "store", "dialect": "huggingface", "connect": origin.url}
-        yield Store(settings, put, "org/model", {"token": "good"}, {"another": "other", "nobody": ""})
+        yield Store(settings, put, "org/model", {"token": "good"}, {"another": "other", "nobody": ""}, origin)
 
 
 ROWS = [
@@ -109,6 +112,7 @@ class Job:
     store: Store
     pod: Pod
     nezha: Nezha
+    disk: Path
 
     def read(self, *reads: dict[str, Any]) -> list[dict[str, str]]:
         whole = [{"keys": list(SIZES), "range": None} | each for each in reads]
@@ -129,7 +133,8 @@ def job(request: pytest.FixtureRequest, address: str, tmp_path: Path) -> Iterato
             pod = stores.with_sdks(Pod.aliased(tmp_path, address, names, nezha.authority))
             switches = dict(trust.switches(frozenset({store.settings["dialect"]})))
             name = f"{how.replace('_', '-')} ({play.__name__.replace('_', '-')})"
-            yield Job(how, name, store, pod.with_env(**switches, PYTHONWARNINGS="ignore"), nezha)
+            pod = pod.with_env(**switches, PYTHONWARNINGS="ignore")
+            yield Job(how, name, store, pod, nezha, Path(data) / "cache")
         assert nezha.complaints() == []
 
 
@@ -181,7 +186,51 @@ def test_clients_of_every_form_of_gcs_read_the_same_bytes_once(job: Job) -> None
     assert job.nezha.metric("nezha_origin_bytes_total", origin="store") < 1.05 * total
 
 
+@pytest.mark.parametrize("version", CAS_VERSIONS)
+@pytest.mark.parametrize("job", [("huggingface_hub", hub)], ids=["hub"], indirect=True)
+def test_with_xet_each_read_is_asked_for_and_the_xorbs_come_from_the_store(job: Job, version: int) -> None:
+    origin = job.store.hub
+    assert origin is not None
+    origin.cas_version = version
+    job = replace(job, pod=job.pod.with_env(HF_HUB_DISABLE_XET="0"))  # the container's own, which stays
+    wanted = fill(job.store, 1)
+    good, *bad = ({"credential": each} for each in (job.store.good["token"], *job.store.bad.values()))
+    refused = [dict.fromkeys(SIZES, "401")] * len(bad)
+
+    assert job.read(*bad) == refused
+    assert (origin.tokens, origin.xorb_bytes) == ({}, 0)
+    assert job.read(good) == [wanted]
+    cold = origin.xorb_bytes
+    assert cold > sum(SIZES.values())  # chunks and their headers: nothing is compressed, and nothing read twice
+    assert job.nezha.metric("nezha_store_bytes") == cold
+    assert job.nezha.metric("nezha_store_objects") == len(origin.xorbs) > len(SIZES)
+    asked = reconstructions(origin)
+    assert asked.keys() == {f"v{each}" for each in {version, 2}}  # hf_xet tries the second version first
+
+    assert job.read(good, *bad) == [wanted, *refused]
+    assert origin.xorb_bytes == cold
+    assert job.nezha.metric("nezha_response_bytes_total", origin="store", source="cache") == cold
+    assert reconstructions(origin) == {each: 2 * count for each, count in asked.items()}
+    assert list(origin.tokens.values()) == ["Bearer good"] * 2 * len(SIZES)
+
+    changed = fill(job.store, 2)
+    assert job.read(good) == [changed]
+    assert origin.count("POST", "/v1/telemetry")
+    held = b"".join(path.read_bytes() for path in job.disk.rglob("*") if path.is_file())
+    for secret in (*origin.tokens, "Bearer", "Signature=", "unpacked_length"):
+        assert secret.encode() not in held
+
+    row = f"huggingface-hub with hf-xet (hub, reconstructions v{version})"
+    rows[row] = dict.fromkeys(("cold", "warm", "overwritten", "private"), DONE)
+
+
+def reconstructions(origin: huggingface.HubOrigin) -> dict[str, int]:
+    """How often the CAS was asked for one, by the version of its API."""
+    paths = [request.path.split("/") for request in origin.requests if request.header("host") == huggingface.CAS]
+    return Counter(path[1] for path in paths if path[2] == "reconstructions")
+
+
 def test_the_table_is_the_one_that_is_documented() -> None:
-    if len(rows) < len(ROWS):
+    if len(rows) < len(ROWS) + len(CAS_VERSIONS):
         servers.missing("not every client was asked")
     settled("stores", markdown(COLUMNS, dict(sorted(rows.items()))))
