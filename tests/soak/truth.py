@@ -131,11 +131,14 @@ class Truth(Origin):
     def new_version(self, body: bytes | None = None) -> Version:
         self._numbers += 1
         rng = self.rng
+        validator = rng.choice(("strong", "strong", "strong", "weak", "date", "none" if body is None else "date"))
+        framing = rng.choice(("length", "length", "length", "chunked"))
         if body is None:
             size = rng.choice((0, 1, 10, 1000, 40_000, 65_536, rng.randrange(200_000), rng.randrange(400_000)))
+            if validator == "none":
+                # A HEAD renews what it does not contradict (RFC 9111 4.3.5): only a length tells this one from others.
+                size, framing = self._numbers, "length"
             body = random.Random(self._numbers).randbytes(size)
-        validator = rng.choice(("strong", "strong", "strong", "weak", "date", "none"))
-        framing = rng.choice(("length", "length", "length", "chunked"))
         return Version(self._numbers, body, validator, "chunked" if framing == "chunked" else "length")
 
     def new_meta(self) -> Meta:
