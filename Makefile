@@ -11,6 +11,9 @@ SCRATCH := $(shell test "$$(df --output=avail -Bm /dev/shm 2>/dev/null | tail -1
 SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 BENCHES := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/bench_*.py))
 
+# Each of the many processes that tests start would compile Nezha anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-real test-cluster soak chart lint format docs image bench clean .venv
 .NOTPARALLEL:

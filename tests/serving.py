@@ -48,11 +48,11 @@ def clean(environment: Mapping[str, str] | None) -> dict[str, str]:
     return {**own, **(environment or {})}
 
 
-def run_here(*arguments: object, given: str = "") -> tuple[int, str, str]:
+def run_here(*arguments: object, environment: Mapping[str, str] | None = None, given: str = "") -> tuple[int, str, str]:
     """Runs a command that ends by itself in this process, which spares a start: exit code, output and errors."""
     out, errors = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, clean(None), clear=True))
+        stack.enter_context(mock.patch.dict(os.environ, clean(environment), clear=True))
         stack.enter_context(mock.patch.object(sys, "stdin", io.StringIO(given)))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(errors))

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.serving import SECONDS, clean, command, document
+from tests.serving import document, run_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,4 @@ async def operate(directory: Path, *arguments: str) -> Said:
     origin = {"name": "web", "dialect": "http", "hosts": ["web.test"]}
     path = directory / "operator.yaml"
     await asyncio.to_thread(path.write_text, yaml.safe_dump(document(directory, origin)))
-    process = await asyncio.create_subprocess_exec(
-        *command(*arguments, "--config", path), env=clean(dict(os.environ)), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(SECONDS):
-        out, errors = await process.communicate()
-    assert process.returncode is not None
-    return Said(process.returncode, out.decode(), errors.decode())
+    return Said(*await asyncio.to_thread(run_here, *arguments, "--config", path, environment=dict(os.environ)))
