@@ -18,6 +18,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 _TLS_BATCH = 256 << 10  # what is encrypted in one go: smaller ones wait for the interpreter more often
+_LARGE_BATCH = 4 << 20  # the same, out of memory: what is read from a file should fit into the processor's own cache
+_large = threading.BoundedSemaphore(8)  # for what is pending of so much is a copy
 FULL_MS = 5  # how long a thread waits for a socket that is full
 _threads = threading.local()
 
@@ -35,7 +37,7 @@ class Wire(ABC):
         return bool(self._poll.poll(FULL_MS))
 
     @abstractmethod
-    def put(self, data: bytes) -> int:
+    def put(self, data: bytes | memoryview) -> int:
         """Sends some of `data`; how much of it was taken."""
 
     @abstractmethod
@@ -65,7 +67,7 @@ class PlainWire(Wire):
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=os.dup(fd))
         super().__init__(self._socket.fileno())
 
-    def put(self, data: bytes) -> int:
+    def put(self, data: bytes | memoryview) -> int:
         try:
             return os.write(self.fd, data)
         except BlockingIOError:
@@ -96,6 +98,15 @@ class TlsSender:
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
         self.pending: bytes = b""  # taken, and only part of it sent
+        self._keeps_up = False  # the client took the last bytes at once
+        self._has_large = False
+
+    @property
+    def batch_bytes(self) -> int:
+        """How much of a body in memory to `put`: much for a client that keeps up, unless many others have stopped."""
+        if self._keeps_up and not self._has_large:
+            self._has_large = _large.acquire(blocking=False)
+        return _LARGE_BATCH if self._has_large else _TLS_BATCH
 
     def put(self, data: bytes | memoryview, waits: Callable[[], bool] = lambda: False) -> None:
         """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError.
@@ -105,13 +116,26 @@ class TlsSender:
         while not self._send(data):
             if not waits():
                 self.pending = bytes(data)
+                self._keeps_up = False
                 return
+        self._keeps_up = True
+        self._give_large()
 
     def flush(self) -> bool:
         """Sends what is pending; whether nothing is left. Raises ConnectionError."""
         if self.pending and self._send(self.pending):
-            self.pending = b""
+            self.close()
         return not self.pending
+
+    def close(self) -> None:
+        """Nothing is pending any more."""
+        self.pending = b""
+        self._give_large()
+
+    def _give_large(self) -> None:
+        if self._has_large:
+            self._has_large = False
+            _large.release()
 
     def _send(self, data: bytes | memoryview) -> bool:
         try:
@@ -131,10 +155,10 @@ class TlsWire(Wire):
         self._sender = sender
         self._give_back = give_back
 
-    def put(self, data: bytes) -> int:
+    def put(self, data: bytes | memoryview) -> int:
         if not self._sender.flush():
             return 0
-        taken = data[:_TLS_BATCH]
+        taken = data[: self._sender.batch_bytes]
         self._sender.put(taken, self.has_room)
         return len(taken)
 

@@ -120,17 +120,30 @@ def _verify(fd: int, stored: StoredExtent) -> None:
     buffer = getattr(_buffers, "view", None)
     if buffer is None:
         buffer = _buffers.view = memoryview(bytearray(CHECKED_BYTES))
-    for number, expected in enumerate(stored.crcs):
-        at = number * CHECKED_BYTES
-        length = min(CHECKED_BYTES, stored.extent.length - at)
-        count = 0
-        while count < length:
-            read = os.preadv(fd, [buffer[count:length]], at + count)
-            if not read:
-                raise ExtentCorrupt(f"{stored.path}: ends at {at + count} of {stored.extent.length} bytes")
-            count += read
-        if crc("crc64nvme", buffer[:length]) != expected:
-            raise ExtentCorrupt(f"{stored.path}: checksum of the MiB at {at} does not agree")
+    for at in range(0, stored.extent.length, CHECKED_BYTES):
+        _read_checked(fd, stored, at, buffer[: stored.extent.length - at])
+
+
+def read_extent(fd: int, stored: StoredExtent) -> bytearray:
+    """All of an extent's file, verified. Blocks. Raises ExtentCorrupt."""
+    data = bytearray(stored.extent.length)
+    try:
+        for at in range(0, len(data), CHECKED_BYTES):
+            _read_checked(fd, stored, at, memoryview(data)[at : at + CHECKED_BYTES])
+    except OSError as error:
+        raise ExtentCorrupt(f"{stored.path}: {error.strerror}") from error
+    return data
+
+
+def _read_checked(fd: int, stored: StoredExtent, at: int, view: memoryview) -> None:
+    """Fills `view` with what one CRC covers, from `at` on. Raises ExtentCorrupt, OSError."""
+    count = 0
+    while count < len(view):
+        if not (read := os.preadv(fd, [view[count:]], at + count)):
+            raise ExtentCorrupt(f"{stored.path}: ends at {at + count} of {stored.extent.length} bytes")
+        count += read
+    if crc("crc64nvme", view) != stored.crcs[at // CHECKED_BYTES]:
+        raise ExtentCorrupt(f"{stored.path}: checksum of the MiB at {at} does not agree")
 
 
 def read_inline(stored: StoredExtent, *, verify: bool) -> bytes:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nezha.model import Entry, Extent
 from nezha.store.bodies import StoredExtent
@@ -120,11 +120,13 @@ def _start(stored: StoredExtent) -> int:
 class Hot:
     """Recently used keys with their versions (none, where nothing is stored), the least recent leaving first.
 
-    Never one that is leased: it may exceed the limit by what is being read.
+    Never one that is leased: it may exceed the limit by what is being read. `says_used` hears of what it holds, in
+    bytes: the rest of the tier is for others.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, says_used: Callable[[int], None] = lambda _: None) -> None:
         self._limit = limit_bytes
+        self._says_used = says_used
         self.used_bytes = 0
         self._keys: OrderedDict[str, tuple[list[Stored], int]] = OrderedDict()
 
@@ -151,6 +153,7 @@ class Hot:
                 self._keys.move_to_end(oldest)  # in use after all: the next call looks elsewhere first
             else:
                 self.forget(oldest)
+        self._says_used(self.used_bytes)
 
     def peek(self, key: str) -> list[Stored] | None:
         """What `get` gives, without counting as a use."""

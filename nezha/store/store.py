@@ -21,15 +21,16 @@ from nezha.metrics import Metrics
 from nezha.model import Entry, Extent
 from nezha.semantics.storing import is_beside, is_same_version
 from nezha.settings import CacheSettings
-from nezha.store import bodies
 from nezha.store.adoption import Adoption
 from nezha.store.backlog import Backlog
 from nezha.store.bodies import Staging, StoredExtent
 from nezha.store.epochs import Epochs
 from nezha.store.faults import refused
-from nezha.store.hot import Stored, bodies_of
+from nezha.store.hot import Hot, Stored, bodies_of
 from nezha.store.index import Index
 from nezha.store.listing import Listing
+from nezha.store.memory import Memory
+from nezha.store.reads import Reads
 from nezha.store.space import Space, claim
 from nezha.store.threads import Threads
 from nezha.store.upkeep import Upkeep
@@ -52,7 +53,10 @@ class Store:
         self._staging = Staging(settings.directory / "staging", self._threads.bodies)
         self._adoption = Adoption(self._index, self._staging, self._space, self._threads)
         self._backlog = Backlog(self._index, self._threads, self._failed)
-        self._versions = Versions(self._index, self._backlog, self._threads, settings.memory)
+        self._memory = Memory(settings.memory)
+        hot = Hot(settings.memory, self._memory.reserve)
+        self._versions = Versions(self._index, self._backlog, self._threads, hot)
+        self.reads = Reads(settings, self._memory)
         self.epochs = Epochs(self._index, self._threads, now)
         self.listing = Listing(self._index, self._versions, self._threads)
         self._upkeep = Upkeep(self, self._versions, self._index, self._space, self._threads, metrics)
@@ -79,6 +83,7 @@ class Store:
         except StoreError as error:
             store._failed(error)
         metrics.watch("store_bytes", lambda: store._index.body_bytes)
+        metrics.watch("hot_bytes", lambda: store._memory.held_bytes)
         metrics.watch("store_objects", lambda: store._index.objects)
         store._upkeep.start()
         return store
@@ -145,22 +150,6 @@ class Store:
         finally:
             stored.body.leases -= 1
             self._settle(stored)
-
-    def open_extent(self, stored: Stored, extent: StoredExtent) -> int:
-        """A descriptor of an extent's file, verified as `cache.verify` says. Blocks. Raises ExtentCorrupt."""
-        fd = bodies.open_extent(extent, verify=self._must_verify(stored, extent))
-        stored.body.verified.add(extent.extent.start)
-        return fd
-
-    def read_inline(self, stored: Stored, extent: StoredExtent) -> bytes:
-        """The bytes of an inline extent. Raises ExtentCorrupt."""
-        data = bodies.read_inline(extent, verify=self._must_verify(stored, extent))
-        stored.body.verified.add(extent.extent.start)
-        return data
-
-    def _must_verify(self, stored: Stored, extent: StoredExtent) -> bool:
-        verify = self._settings.verify
-        return verify == "always" or (verify == "first" and extent.extent.start not in stored.body.verified)
 
     # -- writing
 
@@ -237,6 +226,7 @@ class Store:
 
     def drop_extent(self, stored: Stored, extent: StoredExtent) -> None:
         """Takes a corrupt extent out: its bytes are a gap from now on."""
+        self.reads.forget([extent])
         if stored.body.discard(extent):
             self._metrics.count("corrupt_extents")
             key = log.masked(stored.entry.key)
@@ -287,6 +277,7 @@ class Store:
         """Removes the extents of a version that is neither current nor read."""
         body = stored.body
         if not (body.is_current or body.leases or body.is_removed):
+            self.reads.forget(body.extents)
             body.clear()
             _ = self._threads.write_soon(self._index.remove_version, stored.entry.version)
 

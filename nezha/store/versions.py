@@ -31,13 +31,13 @@ class _Loading:
 
 
 class Versions:
-    """What is stored, by key. `limit_bytes`: of what is kept in memory."""
+    """What is stored, by key; `hot` keeps of it what was used last."""
 
-    def __init__(self, index: Index, backlog: Backlog, threads: Threads, limit_bytes: int) -> None:
+    def __init__(self, index: Index, backlog: Backlog, threads: Threads, hot: Hot) -> None:
         self._index = index
         self.backlog = backlog
         self._threads = threads
-        self._hot = Hot(limit_bytes)
+        self._hot = hot
         self._live: WeakValueDictionary[tuple[str, str], Stored] = WeakValueDictionary()  # by version and form
         self._bodies: WeakValueDictionary[str, Body] = WeakValueDictionary()  # by version
         self._loading: dict[str, _Loading] = {}

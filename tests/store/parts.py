@@ -83,11 +83,11 @@ class Opened:
     async def bytes_in(self, stored: Stored, extent: StoredExtent) -> bytes:
         """The bytes of one extent."""
         if extent.inline is not None:
-            return self.store.read_inline(stored, extent)
+            return self.store.reads.inline(stored, extent)
         return await asyncio.to_thread(self._read_file, stored, extent)
 
     def _read_file(self, stored: Stored, extent: StoredExtent) -> bytes:
-        fd = self.store.open_extent(stored, extent)
+        fd = self.store.reads.open(stored, extent)
         try:
             return os.pread(fd, extent.extent.length, 0)
         finally:

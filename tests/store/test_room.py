@@ -90,7 +90,7 @@ async def test_what_is_being_read_stays(tmp_path: Path) -> None:
 async def test_a_descriptor_outlives_eviction(tmp_path: Path) -> None:
     async with opened(tmp_path, size="4MiB") as store:
         stored = await store.keep("web//a", body(SIZE, 1))
-        fd = await asyncio.to_thread(store.store.open_extent, stored, stored.body.extents[1])
+        fd = await asyncio.to_thread(store.store.reads.open, stored, stored.body.extents[1])
         await store.store.remove("web//a")
         await store.written()
         try:
