@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from charts.readme import CHART
-from tests.cluster.kube import Failed, Kubectl, namespace, pod_spec, until
+from tests.cluster.kube import OPTED_IN, Failed, Kubectl, namespace, pod, pod_spec, until
 from tests.real.helm import helm
 
 NEZHA = "nezha"
 SPACE = "nezha-test-origin"
+TRIED = "nezha-test-tried"
 WEB = "www.cs.toronto.edu"
 BUCKET_HOST = "imagenet.s3.us-east-1.amazonaws.com"
 SIZE = 20_000_003
@@ -108,6 +109,10 @@ class Stage:
         self.install(values)
         until(lambda: not problems(self.kubectl), "Nezha's parts in order")
         until(lambda: ca_bundle(self.kubectl), "caBundle")
+        # The API server and kube-proxy learn of the webhook in their own time, and until then nobody is called.
+        self.kubectl.apply(namespace(TRIED, **OPTED_IN))
+        tried = pod(TRIED, "tried", "true")
+        until(lambda: "hostAliases" in self.kubectl.create(tried, "--dry-run=server")["spec"], "an injected pod")
 
     def forget(self) -> None:
         """Whatever is installed now is not what was: the next installation is made in any case."""
@@ -117,7 +122,7 @@ class Stage:
         """Uninstalls, and removes what an uninstall leaves."""
         self.forget()
         self.helm("uninstall", "nezha", "-n", NEZHA, "--ignore-not-found", "--wait", "--timeout=90s")
-        self.kubectl("delete", "namespace", NEZHA, "--ignore-not-found", "--timeout=90s", seconds=120)
+        self.kubectl("delete", "namespace", NEZHA, TRIED, "--ignore-not-found", "--timeout=90s", seconds=120)
         self.kubectl("delete", "clustertrustbundle", "nezha-trust", "--ignore-not-found")
 
 
