@@ -14,6 +14,7 @@ from benchmarks import report
 from benchmarks.load import BIG_BYTES, Load, Reading
 from benchmarks.measure import Spread, in_turn, touch_memory
 from benchmarks.peers import FAST, LIMITED, SCHEMES, Scheme
+from benchmarks.peers.nezha import NOT_HOT
 from benchmarks.processes import Failed
 from benchmarks.report import Options, Target, say
 from benchmarks.scene import Scene, scene
@@ -52,7 +53,7 @@ def cases() -> list[Case]:
         ("https", 8): Target(least=1.3),
     }
     found = [
-        Case("warm", FAST, scheme, clients, ("nezha", *(NGINX if scheme == "http" else NGINX[:1]), SLICE), target)
+        Case("warm", FAST, scheme, clients, ("nezha", NOT_HOT, *NGINX[: 1 + (scheme == "http")], SLICE), target)
         for (scheme, clients), target in warm.items()
     ]
     for host, scheme in itertools.product((FAST, LIMITED), SCHEMES):
@@ -78,7 +79,7 @@ def main() -> None:
     size = QUICK_BYTES if chosen.is_quick else BIG_BYTES
     results: defaultdict[tuple[Case, str], list[Read]] = defaultdict(list)
     with scene() as found:
-        for way in ("nezha", *NGINX, SLICE):
+        for way in ("nezha", NOT_HOT, *NGINX, SLICE):
             found.warm(way, Load(f"/{size}/warm", "http"))
         touched = 0 if chosen.is_quick else touch_memory()
         say(f"touched {touched / 1e9:.1f} GB")

@@ -12,7 +12,7 @@ from benchmarks.load import Load, Reading
 from benchmarks.native import build
 from benchmarks.peers import Way
 from benchmarks.peers.certificate import make
-from benchmarks.peers.nezha import nezha
+from benchmarks.peers.nezha import NOT_HOT, nezha
 from benchmarks.peers.nginx import nginx
 from benchmarks.peers.origin import Origin, origin
 from benchmarks.processes import Failed, end_on_signals
@@ -22,7 +22,7 @@ CACHE_GIB = 20  # of each cache: nothing is evicted during a run
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What runs. `ways` are by name: direct, nezha, and those of nginx."""
+    """What runs. `ways` are by name: direct, those of nezha, and those of nginx."""
 
     folder: Path
     client: Path
@@ -65,7 +65,7 @@ def scene(*, with_proxies: bool = True) -> Iterator[Scene]:
         source = stack.enter_context(origin(programs, folder, certificate))
         ways = {source.way.name: source.way}
         if with_proxies:
-            way = stack.enter_context(nezha(folder / "nezha", source, f"{CACHE_GIB}GiB"))
-            ways |= {way.name: way}
+            for name in ("nezha", NOT_HOT):
+                ways[name] = stack.enter_context(nezha(folder / name, source, f"{CACHE_GIB}GiB", name))
             ways |= stack.enter_context(nginx(folder / "nginx", source, certificate, f"{CACHE_GIB}g"))
         yield Scene(folder, programs.client, certificate, source, ways)

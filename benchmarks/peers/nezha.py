@@ -14,9 +14,15 @@ from benchmarks.processes import json_line, running, until
 BUFFERS_BYTES = 256 << 20
 
 
+NOT_HOT = "nezha, no hot tier"
+
+
 @contextlib.contextmanager
-def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
-    """Runs it with an empty cache of at most `size` (as Nezha writes it: `8GiB`)."""
+def nezha(folder: Path, origin: Origin, size: str, name: str = "nezha") -> Iterator[Way]:
+    """Runs it with an empty cache of at most `size` (as Nezha writes it: `8GiB`).
+
+    NOT_HOT has memory for heads only, so that bodies come from files, as those of a larger set do.
+    """
     folder.mkdir(parents=True)
     connects = {FAST: origin.port, LIMITED: origin.limited_port}
     settings = {
@@ -25,6 +31,7 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
             "directory": str(folder / "cache"),
             "size": size,
             "buffers": BUFFERS_BYTES,
+            **({"memory": "1MiB"} if name == NOT_HOT else {}),
             "drain": "2s",
         },
         "admission": {"listen": "127.0.0.1:0", "address": "192.0.2.1"},  # of documentation: nothing connects to it
@@ -59,4 +66,4 @@ def nezha(folder: Path, origin: Origin, size: str) -> Iterator[Way]:
         assert ready is not None
         ports = {(host, scheme): int(ready["cache_port"]) for host in HOSTS for scheme in SCHEMES}
         admission = (int(ready["admission_port"]), folder / "tls" / "admission-ca.crt")
-        yield Way("nezha", ports, folder / "tls" / "ca.crt", process.pid, admission)
+        yield Way(name, ports, folder / "tls" / "ca.crt", process.pid, admission)
