@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from nezha.dialects import ANONYMOUS, HARMLESS_HEADERS, Credential, Dialect, Kind, Pass, Place, Read, Write
-from nezha.dialects.urls import SECRET_PARAMETERS, parameters_of
+from nezha.dialects.urls import SECRET_PARAMETERS, parameter_names
 from nezha.model import Key, Request
 from nezha.settings import OriginSettings
 
@@ -52,7 +52,7 @@ class Http(Dialect):
             return Pass("body")
         if not _REWRITES.isdisjoint(request.fields.names()):
             return Pass("rewrite")
-        if not SECRET_PARAMETERS.isdisjoint(name.lower() for name, _ in parameters_of(request)):
+        if not SECRET_PARAMETERS.isdisjoint(parameter_names(request)):
             return Pass("credential")
         credential = _credential(place, request)
         return Pass("credential") if credential is None else Read(key, credential, _may_set(request))

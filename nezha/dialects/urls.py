@@ -43,6 +43,12 @@ def parameters_of(request: Request) -> Parameters:
     return parse_qsl(request.query, keep_blank_values=True, encoding="latin-1")
 
 
+def parameter_names(request: Request) -> set[str]:
+    """The names of a query's parameters, decoded, in lower case; some servers part them by `;` too."""
+    parted = parse_qsl(request.query.replace(";", "&"), keep_blank_values=True, encoding="latin-1")
+    return {name.lower() for name, _ in parted}
+
+
 def lines(request: Request, names: Iterable[str]) -> list[str]:
     """The header lines called `names`, to be part of what a credential covers."""
     return [f"{name}: {request.fields.get(name)}" for name in names]

@@ -57,7 +57,8 @@ def test_the_key_is_the_target_as_it_came(method: str, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["token=x", "a=1&X-Amz-Signature=x", "%74oken=x", "sig", "KEY=", "policy=x", "upload_id=x"]
+    "query",
+    ["token=x", "a=1&X-Amz-Signature=x", "%74oken=x", "sig", "KEY=", "policy=x", "upload_id=x", "a=1;token=x", "a;sig"],
 )
 def test_a_secret_in_the_query_passes_for_a_key_is_written_to_the_disk(query: str) -> None:
     assert classify(target=f"/a?{query}") == Pass("credential")

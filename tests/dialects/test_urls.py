@@ -12,6 +12,7 @@ from nezha.dialects.urls import (
     expiry,
     is_address,
     lines,
+    parameter_names,
     parameters_of,
     presigned,
     seconds,
@@ -73,6 +74,11 @@ def test_what_is_secret_is_listed_in_lower_case() -> None:
 
 def test_parameters_keep_their_order_and_their_empty_values() -> None:
     assert parameters_of(request("/a?b=1&a=%2F&c&b=")) == [("b", "1"), ("a", "/"), ("c", ""), ("b", "")]
+
+
+def test_the_names_of_parameters_are_found_however_they_are_parted_and_written() -> None:
+    assert parameter_names(request("/a?b=1&%41=2;C;d=&b")) == {"a", "b", "c", "d"}
+    assert parameter_names(request("/a;b=1")) == set()
 
 
 def test_a_presigned_url_is_a_secret_with_all_that_it_covers() -> None:
