@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.cluster.scene import NEZHA, PATH, VALUES, WEB, Origin, Stage, ca_bund
 from tests.cluster.test_trust import READ
 from tests.cluster.test_whole_way import DIGEST
 from tests.real.helm import VARIANTS, policies, template
+from tests.real.servers import program
 
 DEFINITIONS = {
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": (
@@ -24,8 +26,9 @@ DEFINITIONS = {
         ("servicemonitors", "podmonitors", "prometheusrules"),
     ),
     "github.com/cert-manager/cert-manager@v1.21.2": (
-        "deploy/crds/cert-manager.io_{}.yaml",
-        ("certificates", "issuers"),
+        "deploy/crds/{}.yaml",
+        tuple(f"cert-manager.io_{kind}" for kind in ("certificates", "certificaterequests", "issuers", "clusterissuers"))
+        + ("acme.cert-manager.io_orders", "acme.cert-manager.io_challenges"),
     ),
 }
 """Where the definitions of others' kinds are: modules, so that Go fetches them."""
@@ -59,6 +62,19 @@ def test_the_api_server_takes_every_object_of_a_variant(kubectl: Kubectl, plain_
 
 
 # -- install, try, upgrade, uninstall
+
+
+@pytest.fixture
+def cert_manager(kubectl: Kubectl, definitions: None, tmp_path: Path) -> Iterator[None]:
+    """cert-manager's two controllers that this needs, beside the cluster: one makes certificates, one fills in caBundle."""
+    del definitions
+    with ExitStack() as stack:
+        for name in ("cert-manager-controller", "cert-manager-cainjector"):
+            log = stack.enter_context((tmp_path / f"{name}.log").open("w"))
+            command = [program(name), f"--kubeconfig={kubectl.kubeconfig}", "--leader-elect=false"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
+            stack.callback(process.terminate)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +117,25 @@ def empty(stage: Stage, origin: Origin) -> Iterator[Stage]:
 @pytest.mark.usefixtures("volume")
 @pytest.mark.parametrize("variant", SMALL)
 def test_a_variant_is_installed_tried_upgraded_and_removed(empty: Stage, variant: str) -> None:
-    stage, kubectl = empty, empty.kubectl
-    values = {**VALUES, **SMALL[variant]}
+    whole_life(empty, {**VALUES, **SMALL[variant]}, keeps_bytes=variant == "default")
+
+
+@pytest.mark.timeout(900, func_only=True)
+@pytest.mark.usefixtures("cert_manager")
+def test_the_monitored_variant_lives_with_certificates_of_cert_manager(empty: Stage) -> None:
+    whole_life(empty, {**VALUES, **yaml.safe_load(VARIANTS["monitored"].read_text()), "origins": VALUES["origins"]})
+
+
+def whole_life(stage: Stage, values: Mapping[str, Any], *, keeps_bytes: bool = False) -> None:
+    """Installed, tried, upgraded and removed. `keeps_bytes`: what was read before the upgrade is a hit after it."""
+    kubectl = stage.kubectl
     stage.install(values)
     until(lambda: ca_bundle(kubectl), "caBundle")
     assert "hit" not in fetched(kubectl)
     before = kept(kubectl)
     stage.install({**values, "log": {"level": "debug"}})
     assert kept(kubectl) == before
-    assert ("hit" in fetched(kubectl)) == (variant == "default"), "what lies on a claim is still there"
+    assert ("hit" in fetched(kubectl)) == keeps_bytes, "what lies on a claim is still there"
     tried = stage.helm("test", "nezha", "-n", NEZHA, "--logs", "--timeout=2m", seconds=400)
     assert "ok     the second read: nezha; hit" in tried
     stage.helm("uninstall", "nezha", "-n", NEZHA, "--wait", "--timeout=90s")

@@ -10,13 +10,18 @@ FAKE_GCS=v1.56.1
 AZURITE=3.35.0
 HELM=v4.3.1
 KUBECONFORM=v0.8.0
+CERT_MANAGER=v1.11.5 # the last minor version whose programs are packages of its one module
 GO_TOOLCHAIN=go1.24.9 # where the machine's own Go cannot fetch the one that MinIO asks for: before 1.21
 GO_LEAST=21
 
 # With a word only what that one needs of all this: `chart` for `make chart`, `image` for `make test-cluster`.
 main() {
   install_packages
-  [[ ${1:-} != image ]] || { make_base; return; }
+  if [[ ${1:-} == image ]]; then
+    build_cert_manager
+    make_base
+    return
+  fi
   build helm "$HELM" helm.sh/helm/v4/cmd/helm
   build kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
   [[ ${1:-} != chart ]] || return 0
@@ -87,6 +92,21 @@ build() {
     GOTOOLCHAIN=auto GOBIN="$PARTS/staging" CGO_ENABLED=0 quietly "$go" install "$3@$2"
   fi
   mv "$PARTS/staging/$1" "$PARTS/bin/$1"
+  touch "$stamp"
+}
+
+# Its go.mod replaces a module, which `go install` refuses: it is built where Go has put it.
+build_cert_manager() {
+  local stamp="$PARTS/bin/.cert-manager-$CERT_MANAGER" module="github.com/cert-manager/cert-manager@$CERT_MANAGER" go directory
+  [[ ! -e $stamp ]] || return 0
+  echo "install.sh: building cert-manager $CERT_MANAGER (some minutes)"
+  go=$(recent_go)
+  mkdir -p "$PARTS/bin" "$PARTS/staging"
+  directory=$("$go" mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  for program in controller cainjector; do
+    (cd "$directory" && CGO_ENABLED=0 quietly "$go" build -o "$PARTS/staging/cert-manager-$program" "./cmd/$program")
+    mv "$PARTS/staging/cert-manager-$program" "$PARTS/bin/"
+  done
   touch "$stamp"
 }
 
