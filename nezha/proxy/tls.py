@@ -8,11 +8,12 @@ nothing is queued, and an end is left until the wire comes back.
 import asyncio
 import socket
 import ssl
+import struct
 from collections import deque
 from contextlib import suppress
 
 from nezha.proxy.connection import Connection
-from nezha.proxy.wire import TlsSender, TlsWire, Wire
+from nezha.proxy.wire import FULL_MS, TlsSender, TlsWire, Wire
 
 _READ = 64 << 10
 _PUT = 64 << 10  # so little is in doubt while a client is slow: what is pending counts as untaken
@@ -67,6 +68,7 @@ class TlsTransport(asyncio.Transport):
     def __init__(self, handle: socket.socket, context: ssl.SSLContext, connection: TlsConnection) -> None:
         """Begins the handshake. Raises OSError where the client has left."""
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 1000 * FULL_MS))  # for the pump
         self._tls = context.wrap_socket(
             handle, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
@@ -119,7 +121,7 @@ class TlsTransport(asyncio.Transport):
     def _watch(self) -> None:
         """What a client that has ended TLS's half does to TCP's, past OpenSSL."""
         try:
-            has_left = not socket.socket.recv(self._tls, 1, socket.MSG_PEEK)
+            has_left = not socket.socket.recv(self._tls, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # lent, it blocks
         except BlockingIOError:
             return
         except OSError:

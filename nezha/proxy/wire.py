@@ -108,18 +108,13 @@ class TlsSender:
             self._has_large = _large.acquire(blocking=False)
         return _LARGE_BATCH if self._has_large else _TLS_BATCH
 
-    def put(self, data: bytes | memoryview, waits: Callable[[], bool] = lambda: False) -> None:
-        """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError.
-
-        While OpenSSL cannot send all of it, `waits` says whether to try again or to keep a copy.
-        """
-        while not self._send(data):
-            if not waits():
-                self.pending = bytes(data)
-                self._keeps_up = False
-                return
-        self._keeps_up = True
-        self._give_large()
+    def put(self, data: bytes | memoryview) -> None:
+        """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError."""
+        self._keeps_up = self._send(data)
+        if self._keeps_up:
+            self._give_large()
+        else:
+            self.pending = bytes(data)
 
     def flush(self) -> bool:
         """Sends what is pending; whether nothing is left. Raises ConnectionError."""
@@ -148,37 +143,45 @@ class TlsSender:
 
 
 class TlsWire(Wire):
-    """The socket by OpenSSL, which the transport uses at other times; `give_back` says that it may."""
+    """The socket by OpenSSL, which the transport uses at other times; `give_back` says that it may.
+
+    It blocks meanwhile, for as long as a thread waits: to hear of a full socket costs Python more than the kernel.
+    """
 
     def __init__(self, fd: int, sender: TlsSender, give_back: Callable[[], None]) -> None:
         super().__init__(fd)
         self._sender = sender
         self._give_back = give_back
+        os.set_blocking(fd, True)
+
+    def has_room(self) -> bool:
+        return bool(self._poll.poll(0))  # writing has waited
 
     def put(self, data: bytes | memoryview) -> int:
-        if not self._sender.flush():
+        if not self.flush():
             return 0
         taken = data[: self._sender.batch_bytes]
-        self._sender.put(taken, self.has_room)
+        self._sender.put(taken)
         return len(taken)
 
     def put_file(self, file: int, start: int, stop: int) -> int:
-        if not self._sender.flush():
+        if not self.flush():
             return 0
         buffer = _buffer()
         read = os.preadv(file, [buffer[: min(stop - start, _TLS_BATCH)]], start)
         if not read:
             raise EOFError("an extent file ended early")
-        self._sender.put(buffer[:read], self.has_room)
+        self._sender.put(buffer[:read])
         return read
 
     def flush(self) -> bool:
-        return self._sender.flush()
+        return not self._sender.pending or (self.has_room() and self._sender.flush())
 
     def cork(self, on: bool) -> None:
         pass  # measured: a record that waits for others costs a fifth more
 
     def close(self) -> None:
+        os.set_blocking(self.fd, False)
         self._give_back()
 
 
