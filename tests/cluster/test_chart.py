@@ -27,8 +27,14 @@ DEFINITIONS = {
     ),
     "github.com/cert-manager/cert-manager@v1.21.2": (
         "deploy/crds/{}.yaml",
-        tuple(f"cert-manager.io_{kind}" for kind in ("certificates", "certificaterequests", "issuers", "clusterissuers"))
-        + ("acme.cert-manager.io_orders", "acme.cert-manager.io_challenges"),
+        (
+            "cert-manager.io_certificaterequests",
+            "cert-manager.io_certificates",
+            "cert-manager.io_clusterissuers",
+            "cert-manager.io_issuers",
+            "acme.cert-manager.io_challenges",
+            "acme.cert-manager.io_orders",
+        ),
     ),
 }
 """Where the definitions of others' kinds are: modules, so that Go fetches them."""
@@ -66,7 +72,7 @@ def test_the_api_server_takes_every_object_of_a_variant(kubectl: Kubectl, plain_
 
 @pytest.fixture
 def cert_manager(kubectl: Kubectl, definitions: None, tmp_path: Path) -> Iterator[None]:
-    """cert-manager's two controllers that this needs, beside the cluster: one makes certificates, one fills in caBundle."""
+    """cert-manager's two controllers that this needs, beside the cluster: for the certificates, and for caBundle."""
     del definitions
     with ExitStack() as stack:
         for name in ("cert-manager-controller", "cert-manager-cainjector"):
