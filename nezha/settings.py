@@ -56,7 +56,7 @@ class CacheSettings(Section):
     min_free: _Part = units.parse_share("5%")
     """Part of the volume that is always left free: a size or a percentage."""
     memory: _Size = 256 * 2**20
-    """Bytes of the hot tier in memory: heads, and the bodies that are read over and over."""
+    """Bytes of the hot tier in memory: heads, and the bodies that are read over and over through TLS."""
     slice: _Size = 4 * 2**20
     """Bytes of one slice, the unit of a fill: a power of two from 64KiB to 64MiB."""
     buffers: _Size = 256 * 2**20

@@ -185,7 +185,7 @@ class Delivery:
         self, exchange: Exchange, course: Course, reader: Reader, extents: list[StoredExtent]
     ) -> None:
         stored = course.stored
-        pieces = [self._piece(course, each, reader) for each in _run(extents)]
+        pieces = [self._piece(exchange, course, each, reader) for each in _run(extents)]
         try:
             await exchange.send(pieces)
         except PumpError as error:
@@ -198,13 +198,15 @@ class Delivery:
         else:
             reader.move(sum(piece.stop - piece.start for piece in pieces))
 
-    def _piece(self, course: Course, extent: StoredExtent, reader: Reader) -> Piece:
+    def _piece(self, exchange: Exchange, course: Course, extent: StoredExtent, reader: Reader) -> Piece:
         start, stop = extent.extent
         first = max(0, reader.position - start)
         last = min(stop, stop if reader.limit is None else reader.limit) - start
+        reads = self._store.reads
+        if not exchange.connection.is_tls:  # the kernel sends what it has in memory without a copy
+            return Piece(lambda: reads.open(course.stored, extent), first, last)
         # Who reads along with a fill says nothing of what will be read once more.
         hot_bytes = last - first if course.fill is None else 0
-        reads = self._store.reads
         return Piece(lambda: reads.open(course.stored, extent, hot_bytes), first, last, lambda: reads.hot(extent))
 
     async def _resume(self, ask: Ask, course: Course, reader: Reader, gap: Extent, attempt: int) -> None:

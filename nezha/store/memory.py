@@ -1,7 +1,6 @@
-"""Bytes of extents that are read over and over, in memory.
+"""Bytes of extents that are read over and over through TLS, in memory.
 
-The page cache has them too, but they leave a buffer at less cost than its scattered pages, and a client takes what came
-out of a buffer at less cost than what sendfile gave its socket (`benchmarks/README.md`, warm reads).
+The page cache has them too, but what is encrypted must first be copied out of it (`benchmarks/README.md`, warm reads).
 
 An extent is taken in when it is read once more after as many bytes of it were read as it has, all within as many other
 bytes as fit in: a set larger than this passes it by, and so does a file that is read once in small ranges.

@@ -101,8 +101,9 @@ def _write_client(name: str, file: Path) -> None:
     def fill(root: Path) -> None:
         image.pip_install(root / "opt" / "site", "boto3<1.44")
         image.add_program(root, "curl")
+        image.add_program(root, "prometheus")
 
-    kept = image.kept_layer(PARTS / "images", "client 1: boto3<1.44, curl", fill)
+    kept = image.kept_layer(PARTS / "images", "client 2: boto3<1.44, curl, prometheus", fill)
     origin = [(path, f"opt/origin/tests/{path.name}") for path in (image.ROOT / "tests").glob("*.py")]
     layers = [kept.read_bytes(), image.layer(origin)]
     image.write_image(KUBERNETES / "images" / "python.tar", file, name, layers, _CLIENT_CONFIG)

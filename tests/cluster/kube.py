@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 CLIENT = "localhost/nezha-test-client:1"
-"""Python with boto3, wget and curl, and this folder's scripted origin."""
+"""Python with boto3, wget, curl and Prometheus, and the tests' scripted origin."""
 
 LABEL = {"nezha.io/cache": "true"}
 OPTED_IN = {"hostaliases-injector": "enabled"}

@@ -1,4 +1,4 @@
-"""What is read over and over comes from memory: the same bytes, never those that are no more to be given."""
+"""What TLS clients read over and over comes from memory: the same bytes, never those that are no more to be given."""
 
 import asyncio
 import random
@@ -10,12 +10,11 @@ import pytest
 from nezha.proxy import wire
 from tests.objects import Object, Pattern, pattern
 from tests.origin import Origin
-from tests.rawclient import RawClient, request_bytes
+from tests.rawclient import RawClient, Response, request_bytes
 from tests.running import HOST, Running, running, web
 
 SIZE = 5_000_000
 SLICE = 1 << 20
-KINDS = pytest.mark.parametrize("name", [None, HOST], ids=["plain", "TLS"])
 
 
 def an_object(phase: int, etag: str) -> Object:
@@ -28,6 +27,12 @@ def damage(directory: Path) -> None:
     assert len(files) == -(-SIZE // SLICE)
     for file in files:
         file.write_bytes(bytes(255 - byte for byte in file.read_bytes()))
+
+
+async def get(nezha: Running) -> Response:
+    """One read over TLS, on a connection of its own."""
+    async with await nezha.client(name=HOST) as client:
+        return await client.get("/x", HOST)
 
 
 async def heat(nezha: Running, client: RawClient) -> None:
@@ -44,13 +49,10 @@ def patterns() -> tuple[bytes, bytes]:
     return pattern(SIZE, 1), pattern(SIZE, 2)
 
 
-@KINDS
-async def test_hot_bytes_are_not_read_from_the_disk(
-    tmp_path: Path, name: str | None, patterns: tuple[bytes, bytes]
-) -> None:
+async def test_hot_bytes_are_not_read_from_the_disk(tmp_path: Path, patterns: tuple[bytes, bytes]) -> None:
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE) as nezha:
         origin.serve("/x", an_object(1, '"1"'))
-        async with await RawClient.open("127.0.0.1", nezha.port, nezha.trust() if name else None, name) as client:
+        async with await nezha.client(name=HOST) as client:
             await heat(nezha, client)
             await asyncio.to_thread(damage, tmp_path)
             assert (await client.get("/x", HOST)).body == patterns[0]
@@ -62,26 +64,35 @@ async def test_hot_bytes_are_not_read_from_the_disk(
         assert len(origin.requests) == 1
 
 
+async def test_plain_bytes_stay_where_the_kernel_has_them(tmp_path: Path, patterns: tuple[bytes, bytes]) -> None:
+    async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE) as nezha:
+        origin.serve("/x", an_object(1, '"1"'))
+        for _ in range(4):
+            assert (await nezha.get("/x")).body == patterns[0]
+            await nezha.quiet()
+        assert nezha.metric("nezha_hot_bytes") < SIZE
+        assert len(origin.requests) == 1
+
+
 async def test_damage_that_is_seen_on_the_way_into_memory_is_mended(
     tmp_path: Path, patterns: tuple[bytes, bytes]
 ) -> None:
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE, verify="never") as nezha:
         origin.serve("/x", an_object(1, '"1"'))
         for _ in range(2):  # the first fills, the second is what another is told apart by
-            await nezha.get("/x")
+            await get(nezha)
             await nezha.quiet()
         await asyncio.to_thread(damage, tmp_path)
-        assert (await nezha.get("/x")).body == patterns[0]
+        assert (await get(nezha)).body == patterns[0]
         assert nezha.metric("nezha_corrupt_extents_total") == -(-SIZE // SLICE)
 
 
-@KINDS
 async def test_another_version_is_never_given_the_bytes_of_the_last(
-    tmp_path: Path, name: str | None, patterns: tuple[bytes, bytes]
+    tmp_path: Path, patterns: tuple[bytes, bytes]
 ) -> None:
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE) as nezha:
         origin.serve("/x", an_object(1, '"1"'))
-        async with await RawClient.open("127.0.0.1", nezha.port, nezha.trust() if name else None, name) as client:
+        async with await nezha.client(name=HOST) as client:
             await heat(nezha, client)
             origin.serve("/x", an_object(2, '"2"'))
             assert (await client.get("/x", HOST, [("Cache-Control", "no-cache")])).body == patterns[1]
@@ -95,11 +106,11 @@ async def test_who_wants_every_read_verified_has_the_disk_read(tmp_path: Path, p
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE, verify="always") as nezha:
         origin.serve("/x", an_object(1, '"1"'))
         for _ in range(3):
-            await nezha.get("/x")
+            await get(nezha)
         assert nezha.metric("nezha_hot_bytes") < SIZE
         await nezha.quiet()
         await asyncio.to_thread(damage, tmp_path)
-        assert (await nezha.get("/x")).body == patterns[0]
+        assert (await get(nezha)).body == patterns[0]
         assert nezha.metric("nezha_corrupt_extents_total") > 0
 
 
@@ -109,11 +120,11 @@ async def test_clients_that_stop_in_the_middle_hold_little_and_lose_nothing(tmp_
     async with Origin() as origin, running(tmp_path, web(origin)) as nezha:
         origin.serve("/x", Object(body=Pattern(size, 3), etag='"1"', cache_control="max-age=3600"))
         for _ in range(3):
-            await nezha.get("/x")
+            await get(nezha)
             await nezha.quiet()
         assert nezha.metric("nezha_hot_bytes") > size
         async with AsyncExitStack() as stack:
-            opened = [await RawClient.open("127.0.0.1", nezha.port, nezha.trust(), HOST) for _ in range(clients)]
+            opened = [await nezha.client(name=HOST) for _ in range(clients)]
             entered = [await stack.enter_async_context(client) for client in opened]
             heads = []
             for client in entered:
@@ -135,14 +146,14 @@ async def test_a_tier_without_room_takes_no_bytes(tmp_path: Path, patterns: tupl
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE, memory=SLICE // 2) as nezha:
         origin.serve("/x", an_object(1, '"1"'))
         for _ in range(4):
-            assert (await nezha.get("/x")).body == patterns[0]
+            assert (await get(nezha)).body == patterns[0]
         assert nezha.metric("nezha_hot_bytes") <= SLICE // 2
 
 
 async def test_who_follows_a_fill_makes_nothing_hot(tmp_path: Path, patterns: tuple[bytes, bytes]) -> None:
     async with Origin() as origin, running(tmp_path, web(origin), slice=SLICE) as nezha:
         origin.serve("/x", an_object(1, '"1"'))
-        answers = await asyncio.gather(*(nezha.get("/x") for _ in range(8)))
+        answers = await asyncio.gather(*(get(nezha) for _ in range(8)))
         assert {answer.body for answer in answers} == {patterns[0]}
         assert len(origin.requests) == 1
         assert nezha.metric("nezha_hot_bytes") < SIZE

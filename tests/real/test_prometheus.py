@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import math
 import subprocess
 import urllib.parse
 import urllib.request
@@ -18,13 +17,12 @@ from tests.faults import Fault
 from tests.objects import Object
 from tests.origin import Origin
 from tests.real import servers
+from tests.real.prometheus import FILES, RULES, settings, values
 from tests.serving import Serving, serving
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
-FILES = ROOT / "charts" / "nezha" / "files"
-RULES = FILES / "rules.yaml"
 RULE = {"name": "dataset", "app": "team", "label": "vision"}
 GRAFANA = {
     "$namespace": ".*",
@@ -58,13 +56,7 @@ def test_each_rule_has_its_unit_test() -> None:
 @contextlib.contextmanager
 def prometheus(port: int, directory: Path) -> Iterator[str]:
     """A Prometheus that scrapes that port and evaluates the chart's rules, each second; its URL."""
-    target = {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "nezha", "pod": "nezha-0"}}
-    settings = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "nezha", "static_configs": [target]}],
-    }
-    (directory / "prometheus.yml").write_text(yaml.safe_dump(settings))
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(settings(f"127.0.0.1:{port}", RULES)))
     own = servers.free_port()
     command = [
         servers.program("prometheus"), f"--config.file={directory}/prometheus.yml",
@@ -80,10 +72,7 @@ def ask(prometheus: str, expression: str) -> list[float]:
     """The values of a query now, without those that are no numbers."""
     url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     with urllib.request.urlopen(url, timeout=10) as answer:
-        told = json.load(answer)
-    assert told["status"] == "success", told
-    values = [float(each["value"][1]) for each in told["data"]["result"]]
-    return [value for value in values if not math.isnan(value)]
+        return values(answer.read())
 
 
 def queries() -> dict[str, str]:
