@@ -52,8 +52,9 @@ def cases() -> list[Case]:
         ("https", 1): Target(least=1.0),
         ("https", 8): Target(least=1.3),
     }
+    others = {"http": NGINX, "https": (NOT_HOT, NGINX[0])}
     found = [
-        Case("warm", FAST, scheme, clients, ("nezha", NOT_HOT, *NGINX[: 1 + (scheme == "http")], SLICE), target)
+        Case("warm", FAST, scheme, clients, ("nezha", *others[scheme], SLICE), target)
         for (scheme, clients), target in warm.items()
     ]
     for host, scheme in itertools.product((FAST, LIMITED), SCHEMES):

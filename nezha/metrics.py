@@ -57,7 +57,7 @@ TABLE = (
     Row("request_seconds", "histogram", "From the request's head to the answer's last byte.", (_ORIGIN, _OUTCOME)),
     Row("fills_running", "gauge", "Versions being fetched into the store."),
     Row("fill_bytes_buffered", "gauge", "Bytes of fill buffers in use."),
-    Row("hot_bytes", "gauge", "Bytes in the hot tier, at most `cache.memory`: heads, and extents read over and over through TLS."),
+    Row("hot_bytes", "gauge", "Bytes in the hot tier, at most `cache.memory`: heads, and what TLS reads repeatedly."),
     Row("grants", "gauge", "Grants remembered."),
     Row("store_bytes", "gauge", "Bytes of bodies stored."),
     Row("store_limit_bytes", "gauge", "Bytes of bodies that may be stored: `cache.size`."),

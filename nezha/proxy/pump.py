@@ -1,23 +1,25 @@
 """Bulk bytes leave here: from extent files to sockets, in a few threads, never on the event loop.
 
-A job sends until it is done, until the socket was full for 5 ms, or until 64 MiB went out while another waits for a
-thread; then the connection goes back to the event loop, which waits for the socket and queues the next job. So the
-number of threads does not grow with slow readers, and none waits for long.
+A job has a thread for a turn: 4 MiB, or until its socket is full. If others wait by then it goes behind them, and its
+next turn comes without the event loop; so all of them move on together, and what they read alike is read by one after
+the other while the processor's caches have it. A job whose socket is full when its turn comes goes back to the event
+loop, which waits for the socket. So the number of threads does not grow with slow readers. A thread waits for a socket,
+and only for some milliseconds, where nobody waits for a thread.
 """
 
 import asyncio
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
+from queue import SimpleQueue
 
 from nezha.proxy.connection import Connection
 from nezha.proxy.wire import Wire, progress, queued_bytes
 
-JOB_BYTES = 64 << 20  # against 16 MiB, warm reads by 8 clients are some 5 % faster, over HTTP and TLS alike
+TURN_BYTES = 4 << 20  # of an extent's size; at 64 MiB, eight clients of one object get a fifth less
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class Piece:
     hot: Callable[[], memoryview | None] = lambda: None
 
 
+class _Turn(Enum):
+    """How a turn has ended."""
+
+    DONE = auto()  # everything has been sent
+    FULL = auto()  # the socket takes nothing
+    USED = auto()  # others wait
+
+
 class _Transfer:
     """What of some pieces, after a head, has been sent. It runs in one thread at a time."""
 
@@ -47,29 +57,35 @@ class _Transfer:
         self.has_begun = False  # whether any byte of the head or the pieces may have left
         self.stop = threading.Event()
 
-    def run(self, waiting: Sized) -> bool:
-        """Sends for one job's worth; whether everything has been sent. Raises what `Piece.open` and sending raise."""
+    def run(self, is_awaited: Callable[[], bool]) -> _Turn:
+        """Sends for a turn. Raises what `Piece.open` and sending raise."""
         self._wire.cork(True)
+        turn = None
         try:
-            return self._run(waiting)
+            turn = self._run(is_awaited)
+            return turn
         finally:
-            self._wire.cork(False)
+            if turn is not _Turn.USED:
+                self._wire.cork(False)
 
-    def _run(self, waiting: Sized) -> bool:
-        quota = JOB_BYTES
+    def _run(self, is_awaited: Callable[[], bool]) -> _Turn:
+        left, has_moved = TURN_BYTES, False
         while not self.stop.is_set():
-            if not self._head and not self._pieces:
-                if self._wire.flush():
-                    return True
-                taken = 0
-            else:
+            others_wait = is_awaited()
+            self._wire.wait(not others_wait)
+            if self._head or self._pieces:
                 taken = self._step()
-            quota -= taken
-            if taken == 0 and not self._wire.has_room():
-                return False
-            if quota <= 0 and waiting:
-                return False
-        return False
+            elif self._wire.flush():
+                return _Turn.DONE
+            else:
+                taken = 0
+            left -= taken
+            if not taken and not self._wire.has_room():
+                return _Turn.USED if others_wait and has_moved else _Turn.FULL
+            has_moved = True
+            if left <= 0 and others_wait:
+                return _Turn.USED
+        return _Turn.FULL
 
     def _step(self) -> int:
         if self._pieces and self._file is None:
@@ -108,12 +124,24 @@ class PumpError(Exception):
         self.has_begun = has_begun
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A transfer that wants threads until it is done or its socket is full, and who waits for that."""
+
+    transfer: _Transfer
+    loop: asyncio.AbstractEventLoop
+    ended: "asyncio.Future[bool]"  # whether everything has been sent
+
+
 class Pump:
     """The threads. One per process."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max(4, 2 * (os.cpu_count() or 2)), "pump")
-        self._waiting: deque[None] = deque()  # one for each job that waits for a thread
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        count = max(2, os.cpu_count() or 2)
+        self._threads = [threading.Thread(target=self._work, name=f"pump-{n}", daemon=True) for n in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     async def send(self, connection: Connection, head: bytes, pieces: Sequence[Piece]) -> None:
         """Sends `head` and then the pieces. Raises PumpError (caused by what `open` raised), ConnectionError."""
@@ -131,25 +159,37 @@ class Pump:
                 transfer.close()
 
     async def _job(self, transfer: _Transfer) -> bool:
-        """One job; a cancelled caller still waits for the thread, which would otherwise use what is closed."""
-        self._waiting.append(None)
-        job = asyncio.get_running_loop().run_in_executor(self._threads, self._run, transfer)
+        """One job; a cancelled caller still waits for the threads, which would otherwise use what is closed."""
+        loop = asyncio.get_running_loop()
+        job = _Job(transfer, loop, loop.create_future())
+        self._jobs.put(job)
         try:
-            return await asyncio.shield(job)
+            return await asyncio.shield(job.ended)
         except asyncio.CancelledError:
             transfer.stop.set()
-            while not job.done():
+            while not job.ended.done():
                 with suppress(asyncio.CancelledError, Exception):
-                    await asyncio.shield(job)
+                    await asyncio.shield(job.ended)
             raise
 
-    def _run(self, transfer: _Transfer) -> bool:
-        self._waiting.pop()
-        return transfer.run(self._waiting)
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                turn = job.transfer.run(lambda: not self._jobs.empty())
+            except Exception as error:  # noqa: BLE001  # the one who waits judges it
+                job.loop.call_soon_threadsafe(job.ended.set_exception, error)
+                continue
+            if turn is _Turn.USED:
+                self._jobs.put(job)
+            else:
+                job.loop.call_soon_threadsafe(job.ended.set_result, turn is _Turn.DONE)
 
     async def aclose(self) -> None:
-        """Ends the threads."""
-        await asyncio.to_thread(self._threads.shutdown)
+        """Ends the threads, once all jobs have ended."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
 
 async def _writable(fd: int, stall_seconds: float) -> None:

@@ -14,13 +14,15 @@ import ssl
 import struct
 import termios
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 _TLS_BATCH = 256 << 10  # what is encrypted in one go: smaller ones wait for the interpreter more often
 _LARGE_BATCH = 4 << 20  # the same, out of memory: what is read from a file should fit into the processor's own cache
-_large = threading.BoundedSemaphore(8)  # for what is pending of so much is a copy
+_large = threading.BoundedSemaphore(8)  # for what is pending of so much cannot leave memory
 FULL_MS = 5  # how long a thread waits for a socket that is full
+_FAST_BYTES_PER_MS = 64_000  # a client as fast as this may have a thread wait for it for a whole batch
 _threads = threading.local()
 
 
@@ -29,12 +31,17 @@ class Wire(ABC):
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._wait_ms = 0
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
 
+    def wait(self, on: bool) -> None:
+        """Whether the thread, from here on, waits a little for a socket that is full."""
+        self._wait_ms = FULL_MS if on else 0
+
     def has_room(self) -> bool:
-        """Whether the socket takes bytes; waits a little until it does, in the thread."""
-        return bool(self._poll.poll(FULL_MS))
+        """Whether the socket takes bytes."""
+        return bool(self._poll.poll(self._wait_ms))
 
     @abstractmethod
     def put(self, data: bytes | memoryview) -> int:
@@ -97,24 +104,28 @@ class TlsSender:
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
-        self.pending: bytes = b""  # taken, and only part of it sent
-        self._keeps_up = False  # the client took the last bytes at once
+        self.pending: bytes | memoryview = b""  # taken, and only part of it sent
+        self.keeps_up = False  # the client was fast in taking the last bytes
+        self._since, self._count = 0.0, 0  # when those were taken that were taken last, and how many
         self._has_large = False
 
     @property
     def batch_bytes(self) -> int:
         """How much of a body in memory to `put`: much for a client that keeps up, unless many others have stopped."""
-        if self._keeps_up and not self._has_large:
+        if self.keeps_up and not self._has_large:
             self._has_large = _large.acquire(blocking=False)
         return _LARGE_BATCH if self._has_large else _TLS_BATCH
 
-    def put(self, data: bytes | memoryview) -> None:
-        """Takes `data`, which may be reused at once. Nothing may be pending. Raises ConnectionError."""
-        self._keeps_up = self._send(data)
-        if self._keeps_up:
-            self._give_large()
+    def put(self, data: bytes | memoryview, *, stays: bool = False) -> None:
+        """Takes `data`; unless it `stays` as it is, it may be reused at once. Nothing may be pending.
+
+        Raises ConnectionError.
+        """
+        self._since, self._count = time.monotonic(), len(data)
+        if self._send(data):
+            self.close()
         else:
-            self.pending = bytes(data)
+            self.pending = data if stays else bytes(data)
 
     def flush(self) -> bool:
         """Sends what is pending; whether nothing is left. Raises ConnectionError."""
@@ -124,6 +135,8 @@ class TlsSender:
 
     def close(self) -> None:
         """Nothing is pending any more."""
+        took_ms = (time.monotonic() - self._since) * 1000
+        self.keeps_up = took_ms <= max(FULL_MS, self._count / _FAST_BYTES_PER_MS)
         self.pending = b""
         self._give_large()
 
@@ -145,23 +158,27 @@ class TlsSender:
 class TlsWire(Wire):
     """The socket by OpenSSL, which the transport uses at other times; `give_back` says that it may.
 
-    It blocks meanwhile, for as long as a thread waits: to hear of a full socket costs Python more than the kernel.
+    It blocks while a thread waits for a fast client: to hear of a full socket costs Python more than the kernel.
     """
 
     def __init__(self, fd: int, sender: TlsSender, give_back: Callable[[], None]) -> None:
         super().__init__(fd)
         self._sender = sender
         self._give_back = give_back
-        os.set_blocking(fd, True)
+        self._blocks = False
 
-    def has_room(self) -> bool:
-        return bool(self._poll.poll(0))  # writing has waited
+    def wait(self, on: bool) -> None:
+        if (blocks := on and self._sender.keeps_up) != self._blocks:
+            os.set_blocking(self.fd, blocks)
+            self._blocks = blocks
+        # writing has waited
+        super().wait(on and not blocks)
 
     def put(self, data: bytes | memoryview) -> int:
         if not self.flush():
             return 0
         taken = data[: self._sender.batch_bytes]
-        self._sender.put(taken)
+        self._sender.put(taken, stays=True)
         return len(taken)
 
     def put_file(self, file: int, start: int, stop: int) -> int:
@@ -175,13 +192,13 @@ class TlsWire(Wire):
         return read
 
     def flush(self) -> bool:
-        return not self._sender.pending or (self.has_room() and self._sender.flush())
+        return not self._sender.pending or (bool(self._poll.poll(0)) and self._sender.flush())
 
     def cork(self, on: bool) -> None:
         pass  # measured: a record that waits for others costs a fifth more
 
     def close(self) -> None:
-        os.set_blocking(self.fd, False)
+        self.wait(False)
         self._give_back()
 
 
