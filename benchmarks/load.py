@@ -23,7 +23,8 @@ _AHEAD_SECONDS = 1.0  # by which streams run before what is measured beside them
 class Load:
     """`connections` clients that each read `path` `repeat` times, or for `seconds`.
 
-    With `part_bytes` they share the reading: `repeat` times all ranges of so many bytes. `header` goes with each.
+    With `part_bytes` they share the reading: `repeat` times all ranges of so many bytes. `header` goes with each. Each
+    waits `pause` seconds before each read, which are not counted.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Load:
     seconds: float = 0.0
     part_bytes: int = 0
     header: str = ""
+    pause: float = 0.0
 
     def command(self, client: Path, way: Way) -> list[str]:
         """How the client is called."""
@@ -46,6 +48,7 @@ class Load:
             "seconds": self.seconds,
             "part": self.part_bytes,
             "header": self.header,
+            "pause": self.pause,
         }
         if self.scheme == "https":
             values["ca"] = way.ca

@@ -1,9 +1,10 @@
 /* The client: N connections that GET one path again and again, check each body, and time each read.
  *
  *   client --port P --host NAME --path /SIZE/NAME [--ca FILE] [--connections N] [--repeat R | --seconds S]
- *          [--header "NAME: VALUE"] [--part BYTES]
+ *          [--header "NAME: VALUE"] [--part BYTES] [--pause S]
  *
  * With --part the connections share R rounds of ranges of so many bytes: each takes the next one that nobody reads.
+ * With --pause each waits so long before each read.
  *
  * One blocking thread per connection, 256 KiB a read; TLS 1.3 with --ca, which must have signed NAME. All connect
  * (and shake hands) first, then begin together. Each does R reads, or reads until S seconds have passed or TERM came,
@@ -29,6 +30,7 @@ enum { BUFFER = 256 << 10 };
 static const char *host = "", *path = "", *ca;
 static int port, connection_count = 1, repeat = 1;
 static double seconds; /* 0: by --repeat */
+static double pause_seconds;
 static const char *header = "";
 static int64_t part; /* 0: whole */
 
@@ -148,6 +150,11 @@ static int next_read(int done) {
     return number < repeat * want_count ? number : -1;
 }
 
+static void rest(void) {
+    struct timespec span = {(time_t)pause_seconds, (long)((pause_seconds - (double)(time_t)pause_seconds) * 1e9)};
+    nanosleep(&span, NULL);
+}
+
 static void *run_reader(void *argument) {
     struct reader *reader = argument;
     unsigned char *buffer = malloc(BUFFER);
@@ -155,8 +162,10 @@ static void *run_reader(void *argument) {
     connect_reader(reader);
     pthread_barrier_wait(&connected);
     pthread_barrier_wait(&begun);
-    for (int done = 0, number; (number = next_read(done)) >= 0; done++)
+    for (int done = 0, number; (number = next_read(done)) >= 0; done++) {
+        if (pause_seconds > 0) rest();
         if (!read_once(reader, buffer, wants + number % want_count)) break;
+    }
     reader->ended = now();
     free(buffer);
     return NULL;
@@ -209,6 +218,7 @@ static void parse(int count, char **arguments) {
         else if (strcmp(name, "--seconds") == 0) seconds = atof(value);
         else if (strcmp(name, "--header") == 0) header = value;
         else if (strcmp(name, "--part") == 0) part = atoll(value);
+        else if (strcmp(name, "--pause") == 0) pause_seconds = atof(value);
         else fail(name);
     }
     if (body_size(path) < 0) fail("not /SIZE/NAME");
