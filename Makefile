@@ -31,7 +31,7 @@ test: .venv/.test ## every test that needs nothing but PyPI
 
 test-real: .venv/.test ## the tests against real servers and SDKs, which are installed first
 	tests/real/install.sh
-	$(BIN)/pytest tests/real
+	$(BIN)/pytest tests/real $(SPREAD)
 
 test-cluster: .venv/.test ## the tests in a real Kubernetes: that of KUBECONFIG, else one that is started here
 	tests/real/install.sh image

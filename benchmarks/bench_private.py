@@ -115,8 +115,8 @@ def _quotient(results: Results, left: str, right: str) -> Spread:
     return Spread.of([ours / theirs for ours, theirs in zip(results[left], results[right], strict=True)])
 
 
-def _trips(results: Results, hits: str) -> Spread:
-    pairs = zip(results["private alone"], results[hits], strict=True)
+def _trips(results: Results, pace: str) -> Spread:
+    pairs = zip(results[f"private{pace}"], results[f"public{pace}"], strict=True)
     return Spread.of([(private - public) / ROUND_TRIP for private, public in pairs])
 
 
@@ -133,10 +133,10 @@ def _text(around: dict[str, Any], results: Results) -> str:
             )
             for way, (what, target) in BOTO3.items()
         },
-        # While it waits for the store everything is idle, after which whoever sends 8 MiB is slower for a while. So
-        # the hit that it is compared with comes after such a pause too.
-        "added time of a range, in round trips of 20 ms": (_trips(results, "public alone, paced"), TARGETS["trips"]),
-        "the same, against hits without a pause": (_trips(results, "public alone"), Target()),
+        # A client that pauses as it works on each range finds everything idle then, and whoever sends 8 MiB after a
+        # pause is slower for a while. One that does not pauses too where it waits for the store.
+        "added time of a range, in round trips of 20 ms": (_trips(results, " alone, paced"), TARGETS["trips"]),
+        "the same, by clients that never pause": (_trips(results, " alone"), Target()),
     }
     rows = [[what, spread.text(2), *target.cells(spread.median)] for what, (spread, target) in judged.items()]
     units = {name: ("s", 4) if " alone" in name else ("MB/s", 0) for name in results}

@@ -18,6 +18,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+# Half of what a socket holds (tcp_wmem): more than fits makes it full, and a full one takes the rest in small bits.
+_PLAIN_BATCH = 2 << 20
 _TLS_BATCH = 256 << 10  # what is encrypted in one go: smaller ones wait for the interpreter more often
 _LARGE_BATCH = 4 << 20  # the same, out of memory: what is read from a file should fit into the processor's own cache
 _large = threading.BoundedSemaphore(8)  # for what is pending of so much cannot leave memory
@@ -82,7 +84,7 @@ class PlainWire(Wire):
 
     def put_file(self, file: int, start: int, stop: int) -> int:
         try:
-            sent = os.sendfile(self.fd, file, start, stop - start)
+            sent = os.sendfile(self.fd, file, start, min(stop - start, _PLAIN_BATCH))
         except BlockingIOError:
             return 0
         if not sent:
